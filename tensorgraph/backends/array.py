@@ -1,0 +1,132 @@
+"""`Backend`: an array library behind one interface. NumPy and CuPy share nearly all of it.
+
+Array functions (`be.maximum`, `be.sum`, ...) are those of the library's own name space `xp`. What NumPy and CuPy do
+differently, or what no array library has (convolution, pooling, adding into an index), are methods here, written once
+in terms of `xp`: the definitions. A backend may override a definition with something faster; `kernels(False)` and the
+tests fall back on the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.backends.convolution import Convolution
+from tensorgraph.backends.pooling import Pooling
+from tensorgraph.mode import kernels_allowed
+
+FLOAT = np.dtype("float32")
+WIDER = {np.dtype("float16"): FLOAT}
+"""dtypes whose sums are accumulated in a wider one"""
+
+
+class Backend(Convolution, Pooling):
+    """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
+
+    xp: Any
+    array_type: type
+    name: str
+
+    def __init__(self) -> None:
+        self._kernels: dict[str, Callable] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        function = getattr(self.xp, name)
+        setattr(self, name, function)  # the next look-up finds it at once
+        return function
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a backend is not pickled; ask tensorgraph.backends.get(device) for it")
+
+    # ---- to and from the host ------------------------------------------------------------------------------------
+    def device_of(self, array: Any) -> str:
+        """The device that holds `array`."""
+        raise NotImplementedError(f"device_of of {type(self).__name__}")
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A NumPy array with the same values; may share memory on the CPU."""
+        raise NotImplementedError(f"to_host of {type(self).__name__}")
+
+    def from_host(self, array: np.ndarray, device: str) -> Any:
+        """This backend's array with the values of a NumPy array."""
+        raise NotImplementedError(f"from_host of {type(self).__name__}")
+
+    def byte_bounds(self, array: Any) -> tuple[int, int]:
+        """First byte of `array` and the byte behind its last one."""
+        raise NotImplementedError(f"byte_bounds of {type(self).__name__}")
+
+    def asarray(self, values: Any, dtype: Any = None) -> Any:
+        """An array of this backend; scalars become 0-d arrays."""
+        return self.xp.asarray(values, dtype=dtype)
+
+    def asarray_default(self, values: Any) -> Any:
+        """Nested lists of Python numbers; floats become float32 and complex numbers complex64."""
+        array = np.asarray(values)
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        elif array.dtype == np.complex128:
+            array = array.astype(np.complex64)
+        return self.asarray(array)
+
+    def copy(self, array: Any) -> Any:
+        """A copy in memory of its own."""
+        return array.copy()
+
+    def astype(self, array: Any, dtype: Any) -> Any:
+        """A copy in another dtype; complex to real takes the real part."""
+        if array.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+            array = array.real
+        return array.astype(dtype)
+
+    # ---- what the libraries lack ---------------------------------------------------------------------------------
+    def sum(self, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
+        """Sum; half precision is accumulated in float32."""
+        wide = WIDER.get(x.dtype) if dtype is None else None
+        if wide is not None:
+            return self.xp.sum(x, axis=axis, keepdims=keepdims, dtype=wide).astype(x.dtype)
+        return self.xp.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
+
+    def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """Mean; half precision is accumulated in float32."""
+        wide = WIDER.get(x.dtype)
+        if wide is not None:
+            return self.xp.mean(x, axis=axis, keepdims=keepdims, dtype=wide).astype(x.dtype)
+        return self.xp.mean(x, axis=axis, keepdims=keepdims)
+
+    def put_add(self, g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+        """Zeros of `shape` with `g` added at `index`; what comes to the same place twice is added twice."""
+        out = self.xp.zeros(shape, dtype=g.dtype)
+        if _is_basic(index):
+            out[index] = g
+        else:
+            self.add_at(out, index, g)
+        return out
+
+    def add_at(self, out: Any, index: Any, values: Any) -> None:
+        """`out[index] += values` in place, counting every occurrence."""
+        self.xp.add.at(out, index, values)
+
+    # ---- fast kernels --------------------------------------------------------------------------------------------
+    def kernel(self, name: str) -> Callable | None:
+        """The fast kernel of a fusable operation, or None when there is none or kernels are switched off."""
+        return self._kernels.get(name) if kernels_allowed() else None
+
+    def add_kernel(self, name: str, kernel: Callable) -> None:
+        """Gives the fusable operation `name` a fast kernel on this backend."""
+        self._kernels[name] = kernel
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether an index meets every element at most once: integers, slices, None and Ellipsis."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) and not isinstance(part, bool)
+        for part in parts
+    )

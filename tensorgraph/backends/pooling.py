@@ -1,0 +1,4 @@
+"""Pooling."""
+from __future__ import annotations
+class Pooling:
+    pass

@@ -1,0 +1,192 @@
+"""Where every node was born: the user's line, the expression on it, and the module that was running.
+
+A node stores a code object, an instruction offset and the running module: three references, taken in the
+generated wrapper of an operation (operation.py). Everything here happens later and only when someone asks:
+errors, pictures, reports.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tensorgraph._checkout import CHECKOUT, PACKAGE
+from tensorgraph.errors import (
+    ArgumentError,
+    AxisError,
+    BackendError,
+    DtypeError,
+    ShapeError,
+    TensorgraphError,
+    sig,
+)
+
+if TYPE_CHECKING:
+    from tensorgraph.operation import Node
+
+_OWN_FOLDERS = tuple(str(folder) + "/" for folder in (PACKAGE, CHECKOUT / "ops", CHECKOUT / "nn"))
+GENERATED = "<operation "
+
+
+class _Internal(dict):
+    """file name -> does it belong to tensorgraph?  Filled as files are met; a hit is one dictionary lookup."""
+
+    def __missing__(self, filename: str) -> bool:
+        own = filename.startswith(GENERATED) or str(Path(filename)).replace("\\", "/").startswith(
+            tuple(folder.replace("\\", "/") for folder in _OWN_FOLDERS)
+        )
+        self[filename] = own
+        return own
+
+
+internal = _Internal()
+
+
+class Birth(NamedTuple):
+    """A place in somebody's source: file, line (from 1), the expression that ran, and the function it ran in."""
+
+    file: str
+    line: int
+    expression: str
+    function: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}"
+
+
+def birth(node: Node) -> Birth | None:
+    """The line that created `node`, or None when no frame of a user was on the stack."""
+    if node.code is None:
+        return None
+    return _place(node.code, node.lasti)
+
+
+def _place(code: Any, lasti: int) -> Birth:
+    start, end, left, right = next(
+        (p for i, p in enumerate(code.co_positions()) if i == lasti // 2), (code.co_firstlineno,) * 2 + (None,) * 2
+    )
+    line = start or code.co_firstlineno
+    text = linecache.getline(code.co_filename, line)
+    if left is not None and start == end:
+        expression = text.encode()[left:right].decode(errors="replace")
+    else:
+        expression = text.strip()
+    return Birth(code.co_filename, line, expression.strip(), code.co_qualname)
+
+
+class Scope:
+    """One call of a module: the module, and the call that it happened in. A linked list from inner to outer."""
+
+    __slots__ = ("module", "parent")
+
+    def __init__(self, module: Any, parent: Scope | None):
+        self.module = module
+        self.parent = parent
+
+
+def scopes(scope: Scope | None) -> Iterator[Scope]:
+    """From the innermost module call outwards."""
+    while scope is not None:
+        yield scope
+        scope = scope.parent
+
+
+def module_path(scope: Scope | None) -> str:
+    """`LeNet.features.0` for a scope; the empty string outside every module.
+
+    A module does not know its own name: it is looked up among the children of the module that called it.
+    """
+    chain = list(scopes(scope))[::-1]
+    if not chain:
+        return ""
+    parts = [type(chain[0].module).__name__]
+    for outer, inner in zip(chain, chain[1:], strict=False):
+        name = next((n for n, m in outer.module.named_modules() if m is inner.module), type(inner.module).__name__)
+        if name:
+            parts.append(name)
+    return ".".join(parts)
+
+
+def parameter_name(node: Node, scope: Scope | None) -> str:
+    """`fc.weight` for the leaf of a parameter of the outermost running module; the empty string for other leaves."""
+    tensor = node.tensor()
+    for call in list(scopes(scope))[::-1]:
+        for name, parameter in call.module.named_parameters():
+            if parameter is tensor:
+                return name
+    return ""
+
+
+def describe(name: str, value: Any, node: Node | None, scope: Scope | None) -> tuple[str, ...]:
+    """The cells of one operand's line: its name, what it is, what made it, where, in which module."""
+    if node is None:
+        return name, sig(value)
+    place = birth(node)
+    if node.is_leaf:
+        parameter = parameter_name(node, scope)
+        made = f"parameter {parameter}" if parameter else "leaf"
+    else:
+        made = place.expression if place else node.name
+    path = module_path(node.scope)
+    return name, sig(value), made, str(place) if place else "", f"in {path}" if path else ""
+
+
+def table(rows: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """Rows of cells as aligned lines."""
+    width = max((len(row) for row in rows), default=0)
+    rows = [row + ("",) * (width - len(row)) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(width)]
+    return tuple("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def operand_lines(
+    operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
+) -> tuple[str, ...]:
+    """One line per operand of a failing operation."""
+    rows = []
+    for name, value, node in operands:
+        try:
+            rows.append(describe(name, value, node, scope))
+        except Exception:  # a report must never hide the error that it reports
+            rows.append((name, sig(value)))
+    return table(rows)
+
+
+def explain(
+    op: str, error: Exception, operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
+) -> Exception:
+    """The error to raise instead of `error`, which came out of operation `op`: same facts, plus operands and births.
+
+    An error of tensorgraph gets its operand lines; one of the array library becomes the tensorgraph error of the
+    same kind (still a ValueError, TypeError, ...); anything unknown comes back as it was, with a note.
+    """
+    if isinstance(error, TensorgraphError):
+        if not error.operands:
+            error.operands = operand_lines(operands, scope)
+        return error
+    lines = operand_lines(operands, scope)
+    from tensorgraph.backends import device_of
+
+    devices = {device_of(value): name for name, value, _ in operands if hasattr(value, "shape")}
+    devices.pop(None, None)
+    if len(devices) > 1:
+        where = " and ".join(f"{name} on {device}" for device, name in devices.items())
+        first = next(iter(devices))
+        return BackendError(
+            f"{op}: operands live on different devices: {where}", operands=lines, hint=f"move one: .to({first!r})"
+        )
+    text = str(error)
+    if type(error).__name__ == "AxisError":
+        return AxisError(f"{op}: {text}", operands=lines)
+    if isinstance(error, ValueError) and ("broadcast" in text or "shape" in text):
+        shapes = " and ".join(f"{n} {sig(v)}" for n, v, _ in operands if getattr(v, "shape", None) is not None)
+        what = f"shapes do not broadcast: {shapes}" if "broadcast" in text else text
+        return ShapeError(f"{op}: {what}", operands=lines)
+    if isinstance(error, TypeError):
+        return DtypeError(f"{op}: {text}", operands=lines)
+    if isinstance(error, ValueError):
+        return ArgumentError(f"{op}: {text}", operands=lines)
+    error.add_note("\n".join((f"in operation {op}", *("  " + line for line in lines))))
+    return error

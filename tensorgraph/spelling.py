@@ -1,0 +1,39 @@
+"""PyTorch's spelling of what NumPy and the array API call otherwise, where both mean the same. One table, here.
+
+`KEYWORDS` are understood by every operation that has the NumPy keyword; `METHODS` and `FUNCTIONS` are second names
+that `ops/methods.py` and the front door attach. Where the two differ in meaning nothing is translated; see
+docs/coming-from-pytorch.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "<unset>"
+
+
+UNSET: Any = _Unset()
+
+
+def spelled(function: F) -> F:
+    """Lets a composite function understand PyTorch's keywords; operations understand them already."""
+    names = inspect.getfullargspec(function)
+    translate = {KEYWORDS[n]: n for n in (*names.args, *names.kwonlyargs) if n in KEYWORDS}
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if kwargs and not translate.keys().isdisjoint(kwargs):
+            kwargs = {translate.get(name, name): value for name, value in kwargs.items()}
+        return function(*args, **kwargs)
+
+    return call  # pyright: ignore[reportReturnType]

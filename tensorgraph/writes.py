@@ -1,0 +1,69 @@
+"""Writes in place: who wrote into which memory, when, and on which line.
+
+Recording an operation costs nothing here. A write takes a serial number from the same clock as the nodes and is
+remembered per block of memory; a backward pass that meets a node older than the newest write looks whether the
+node's saved arrays were hit. In a training loop the newest write is older than every node, so nothing is looked up.
+"""
+
+from __future__ import annotations
+
+import weakref
+from sys import _getframe
+from typing import Any
+
+from tensorgraph.backends import ARRAYS, backend_of
+from tensorgraph.errors import GraphError, sig
+from tensorgraph.mode import tick
+from tensorgraph.node import Node
+from tensorgraph.provenance import _place, birth, internal
+
+latest = 0
+"""Serial number of the newest write."""
+
+_written: dict[int, tuple[Any, list[tuple[int, Any, Any, int]]]] = {}
+_KEEP = 64  # writes remembered per block of memory; a loop over views would grow the list without end
+
+
+def wrote(array: Any) -> None:
+    """Remembers that `array` was just written in place."""
+    global latest
+    latest = tick()
+    frame = _getframe(1)
+    while internal[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+    owner = _owner(array)
+    key = id(owner)
+    if key not in _written:
+        _written[key] = (weakref.ref(owner, lambda _: _written.pop(key, None)), [])
+    events = _written[key][1]
+    span = backend_of(array).byte_bounds(array)
+    events[:] = [event for event in events[-_KEEP:] if event[1] != span]
+    events.append((latest, span, frame.f_code, frame.f_lasti))
+
+
+def check(node: Node) -> None:
+    """Raises GraphError when an array that `node` saved was written after `node` was made."""
+    for name, value in zip(node.plan.names, node.saved, strict=False):
+        if type(value) not in ARRAYS:
+            continue
+        record = _written.get(id(_owner(value)))
+        if record is None:
+            continue
+        low, high = backend_of(value).byte_bounds(value)
+        for serial, (start, stop), code, lasti in reversed(record[1]):
+            if serial > node.serial and start < high and low < stop:
+                made, written = birth(node), _place(code, lasti)
+                raise GraphError(
+                    f"{node.name}: its saved {name} {sig(value)} was overwritten before the backward pass used it",
+                    operands=(
+                        f"saved by     {made.expression if made else node.name}   {made or ''}".rstrip(),
+                        f"overwritten  {written.expression}   {written}",
+                    ),
+                    hint="run backward() before the write, or write into a copy: t.clone()",
+                )
+
+
+def _owner(array: Any) -> Any:
+    while getattr(array, "base", None) is not None and type(array.base) in ARRAYS:
+        array = array.base
+    return array
