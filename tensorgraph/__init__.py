@@ -13,15 +13,82 @@ from tensorgraph import _checkout
 _checkout.install()
 
 from tensorgraph import backends, ops  # noqa: E402
-from tensorgraph.backends import get_default_device, set_default_device
-from tensorgraph.backward import grad
-from tensorgraph.creation import *  # noqa: F403 - becomes an explicit list
-from tensorgraph.dtypes import *  # noqa: F403
-from tensorgraph.errors import *  # noqa: F403
-from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled
-from tensorgraph.operation import Array, op
-from tensorgraph.ops.elementwise import *  # noqa: F403
-from tensorgraph.ops.methods import attach as _attach
-from tensorgraph.tensor import Tensor
+from tensorgraph.array_api import (  # noqa: E402
+    __array_api_version__,
+    __array_namespace_info__,
+    can_cast,
+    e,
+    finfo,
+    iinfo,
+    inf,
+    isdtype,
+    nan,
+    newaxis,
+    pi,
+    result_type,
+)
+from tensorgraph.backends import get_default_device, set_default_device  # noqa: E402
+from tensorgraph.backward import grad  # noqa: E402
+from tensorgraph.checkpoint import checkpoint  # noqa: E402
+from tensorgraph.creation import (  # noqa: E402
+    arange,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from tensorgraph.dtypes import (  # noqa: E402
+    bool,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from tensorgraph.errors import (  # noqa: E402
+    ArgumentError,
+    AxisError,
+    BackendError,
+    DtypeError,
+    GraphError,
+    OutOfRangeError,
+    ShapeError,
+    TensorgraphError,
+)
+from tensorgraph.function import Function  # noqa: E402
+from tensorgraph.generator import (  # noqa: E402
+    Generator,
+    default_generator,
+    get_rng_state,
+    manual_seed,
+    set_rng_state,
+)
+from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled  # noqa: E402
+from tensorgraph.mode import recording as is_grad_enabled  # noqa: E402
+from tensorgraph.operation import Array, op  # noqa: E402
+from tensorgraph.ops import *  # noqa: E402, F403
+from tensorgraph.ops import methods as _methods  # noqa: E402
+from tensorgraph.tensor import Tensor  # noqa: E402
 
-_attach()
+_methods.attach()
+
+try:  # TEMP until check.py exists
+    from tensorgraph.check import gradcheck, gradgradcheck
+except ImportError:
+    pass

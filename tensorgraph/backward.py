@@ -186,14 +186,14 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
         if saved.__class__ is not tuple:
             saved = _recover(node)
         if writes.latest > serial:
-            writes.check(node)
+            writes.check(node, saved)
         pull = plan.pull
         if needed is not None and plan.op is not None:
             leading = tuple(n for n, p in zip(plan.inputs, node.parents, strict=True) if p.serial in needed or p.serial in wanted)  # pyright: ignore[reportOperatorIssue]
             if len(leading) < len(plan.inputs):
                 pull = plan.op.narrow(plan, leading)
         try:
-            gradients = pull(g, plan.lift(node) if create_graph else saved)
+            gradients = pull(g, plan.lift(node, saved) if create_graph else saved)
         except Exception as error:
             raise explain(f"backward of {plan.name}", error, (("g", g, node),), node.scope)  # noqa: B904
         del saved
@@ -270,8 +270,7 @@ def _recover(node: Node) -> tuple:
             operands=_born(node),
             hint="retain_graph=True in the first call keeps them; or run the forward pass again",
         )
-    node.saved.recompute()
-    return node.saved
+    return node.saved.recompute(node)
 
 
 def _fit(node: Node, parent: Node, gx: Any) -> Any:

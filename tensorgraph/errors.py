@@ -65,6 +65,26 @@ class GraphError(TensorgraphError, RuntimeError):
     """The recorded graph cannot be used as asked: a second backward, a root that is no scalar, an overwritten array."""
 
 
+class MissingDataError(TensorgraphError, FileNotFoundError):
+    """A file or folder of data is not there and could not be fetched."""
+
+
+class CorruptDataError(TensorgraphError, ValueError):
+    """A file is there, but is truncated, damaged, of another format, or disagrees with its companion."""
+
+
+class MissingPackageError(TensorgraphError, ImportError):
+    """An optional package or program is needed and not installed."""
+
+
+class StateDictError(ArgumentError, RuntimeError):
+    """The names or shapes of a state dict are not those of the module or optimiser that loads it."""
+
+
+class BroadcastWarning(UserWarning):
+    """A prediction and a target of different shapes were broadcast against each other, which is rarely meant."""
+
+
 _SHORT_KIND = {"f": "f", "i": "i", "u": "u", "c": "c", "b": "bool"}
 
 

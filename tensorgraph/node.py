@@ -6,7 +6,10 @@ so there is no reference cycle, and dropping the last result frees the whole gra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from tensorgraph.errors import sig_of
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -16,39 +19,24 @@ class Plan:
     """How gradients flow through one kind of node: which inputs get one, what is saved, and the rules to run.
 
     `pull(g, saved)` returns one gradient (or None) per entry of `inputs`, from the saved values in the order of
-    `names`. `roles` says what each saved value is when the backward pass is recorded: the position of its node
-    among the parents, `OUTPUT`, or `PLAIN`.
+    `names`. `roles` has one function per saved value, `role(value, node)`, that connects the value to the graph for
+    a backward pass that is itself recorded.
     """
 
     __slots__ = ("name", "inputs", "names", "roles", "pull", "broadcasts", "op")
-
-    OUTPUT = -1
-    PLAIN = -2
 
     def __init__(self, name, inputs, names, roles, pull, broadcasts=False, op=None):
         self.name: str = name
         self.inputs: tuple[str, ...] = inputs
         self.names: tuple[str, ...] = names
-        self.roles: tuple[int, ...] = roles
+        self.roles: tuple[Callable[[Any, Node], Any], ...] = roles
         self.pull = pull
         self.broadcasts: bool = broadcasts
         self.op = op
 
-    def lift(self, node: Node) -> tuple:
-        """The saved values of `node` as tensors that are connected to the graph, for a recorded backward pass."""
-        from tensorgraph.backends import ARRAYS
-        from tensorgraph.tensor import Tensor
-
-        def tensor(value: Any, role: int) -> Any:
-            if isinstance(value, tuple) and role == Plan.PLAIN:
-                return tuple(tensor(v, role) for v in value)
-            if type(value) not in ARRAYS:
-                return value
-            if role == Plan.PLAIN:
-                return Tensor(value)
-            return Tensor(value, node if role == Plan.OUTPUT else node.parents[role])
-
-        return tuple(map(tensor, node.saved, self.roles))
+    def lift(self, node: Node, saved: tuple) -> tuple:
+        """The saved values of `node` as tensors that are connected to the graph."""
+        return tuple(role(value, node) for role, value in zip(self.roles, saved, strict=True))
 
 
 LEAF = Plan("leaf", (), (), (), None)
@@ -90,7 +78,5 @@ class Node:
         return self.saved() if self.plan is LEAF else None
 
     def __repr__(self) -> str:
-        from tensorgraph.errors import sig_of
-
         shape = "" if self.shape is None else " " + sig_of(self.shape, self.dtype)
         return f"<node {self.serial} {self.name}{shape}>"

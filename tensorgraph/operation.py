@@ -148,11 +148,13 @@ class Operation:
             self.plans[inputs] = plan
         return plan
 
-    def _roles(self, inputs: tuple[str, ...], names: tuple[str, ...]) -> tuple[int, ...]:
-        def role(name: str) -> int:
-            if name == "y" or name in self.outputs:
-                return Plan.OUTPUT
-            return inputs.index(name) if name in inputs else Plan.PLAIN
+    def _roles(self, inputs: tuple[str, ...], names: tuple[str, ...]) -> tuple[Callable, ...]:
+        def role(name: str) -> Callable:
+            if name in self.outputs:
+                return from_output(self.outputs.index(name), len(self.outputs))
+            if name == "y" and not self.outputs:
+                return from_node
+            return from_input(inputs.index(name)) if name in inputs else from_nowhere
 
         return tuple(map(role, names))
 
@@ -418,7 +420,9 @@ def _variadic(operation: Operation) -> Any:
         if known is None:
             names = operation.saves((name,))
             rule = operation.compile_pull(Plan(operation.name, (name,), names, (), None), (name,))
-            roles = tuple(Plan.OUTPUT if n == "y" else Plan.PLAIN for n in names)
+            roles = tuple(
+                from_node if n == "y" else from_inputs(wanted) if n == name else from_nowhere for n in names
+            )
 
             def pull(g, saved):
                 gradients = rule(g, saved)[0]
@@ -430,6 +434,45 @@ def _variadic(operation: Operation) -> Any:
 
     call.forward = operation.forward
     return call
+
+
+# ---- saved values as part of the graph -------------------------------------------------------------------------------
+def from_nowhere(value: Any, node: Node | None) -> Any:
+    """A saved value without a gradient."""
+    if isinstance(value, tuple):
+        return tuple(from_nowhere(v, node) for v in value)
+    return Tensor(value) if type(value) in backends.ARRAYS else value
+
+
+def from_node(value: Any, node: Node) -> Tensor:
+    """The saved output of the node."""
+    return Tensor(value, node)
+
+
+def from_input(i: int) -> Callable[[Any, Node], Any]:
+    """A saved input whose node is parent `i`."""
+
+    def role(value: Any, node: Node) -> Any:
+        return Tensor(value, node.parents[i]) if type(value) in backends.ARRAYS else value
+
+    return role
+
+
+def from_inputs(wanted: tuple[int, ...]) -> Callable[[Any, Node], Any]:
+    """The saved inputs of a variadic operation, of which `wanted` need a gradient."""
+
+    def role(values: tuple, node: Node) -> tuple:
+        parents = dict(zip(wanted, node.parents, strict=True))
+        return tuple(
+            Tensor(v, parents.get(i)) if type(v) in backends.ARRAYS else v for i, v in enumerate(values)
+        )
+
+    return role
+
+
+def from_output(i: int, n: int) -> Callable[[Any, Node], Any]:
+    """Saved result `i` of a node with `n` of them."""
+    return lambda value, node: pick(node, i, n, value)
 
 
 # ---- several differentiable results --------------------------------------------------------------------------------

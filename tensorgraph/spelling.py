@@ -14,6 +14,44 @@ from typing import Any, TypeVar
 
 KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
 
+METHODS = {
+    "unsqueeze": "expand_dims",
+    "movedim": "moveaxis",
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "divide",
+    "neg": "negative",
+    "clamp": "clip",
+    "arctan": "atan",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "unbind": "unstack",
+    "mm": "matmul",
+    "eq": "__eq__",
+    "ne": "__ne__",
+    "lt": "__lt__",
+    "le": "__le__",
+    "gt": "__gt__",
+    "ge": "__ge__",
+}
+
+FUNCTIONS = {
+    "cat": "concat",
+    "concatenate": "concat",
+    "unsqueeze": "expand_dims",
+    "movedim": "moveaxis",
+    "permute": "permute_dims",
+    "clamp": "clip",
+    "unbind": "unstack",
+    "mm": "matmul",
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

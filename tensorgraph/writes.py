@@ -41,9 +41,9 @@ def wrote(array: Any) -> None:
     events.append((latest, span, frame.f_code, frame.f_lasti))
 
 
-def check(node: Node) -> None:
+def check(node: Node, saved: tuple) -> None:
     """Raises GraphError when an array that `node` saved was written after `node` was made."""
-    for name, value in zip(node.plan.names, node.saved, strict=False):
+    for name, value in zip(node.plan.names, saved, strict=True):
         if type(value) not in ARRAYS:
             continue
         record = _written.get(id(_owner(value)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy import NumpyBackend
-from tensorgraph.errors import ArgumentError, BackendError, DtypeError, sig
+from tensorgraph.errors import BackendError, DtypeError, sig
 
 cpu = NumpyBackend()
 
@@ -56,6 +56,16 @@ def set_default_device(device: str) -> None:
 def get_default_device() -> str:
     """The device of new tensors."""
     return _default
+
+
+def devices() -> list[str]:
+    """The devices that can be used now: `"cpu"`, and `"cuda:0"`, ... where CuPy finds them."""
+    found = ["cpu"]
+    try:
+        cuda = get("cuda")
+    except BackendError:
+        return found
+    return found + [f"cuda:{i}" for i in range(cuda.xp.cuda.runtime.getDeviceCount())]
 
 
 def backend_of(array: Any) -> Backend:
@@ -125,7 +135,6 @@ def check_dtype(dtype: Any) -> np.dtype | None:
 __all__ = [
     "ARRAYS",
     "PLAIN",
-    "ArgumentError",
     "Backend",
     "admit",
     "backend_for",
@@ -133,6 +142,7 @@ __all__ = [
     "check_dtype",
     "cpu",
     "device_of",
+    "devices",
     "get",
     "get_default_device",
     "register",

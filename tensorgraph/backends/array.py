@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.convolution import Convolution
+from tensorgraph.backends.indexing import Indexing
+from tensorgraph.backends.linear import Linear
 from tensorgraph.backends.pooling import Pooling
+from tensorgraph.backends.random import Random
+from tensorgraph.backends.reduction import Reduction
 from tensorgraph.mode import kernels_allowed
 
-FLOAT = np.dtype("float32")
-WIDER = {np.dtype("float16"): FLOAT}
-"""dtypes whose sums are accumulated in a wider one"""
 
-
-class Backend(Convolution, Pooling):
+class Backend(Convolution, Indexing, Linear, Pooling, Random, Reduction):
     """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
 
     xp: Any
@@ -85,34 +85,6 @@ class Backend(Convolution, Pooling):
             array = array.real
         return array.astype(dtype)
 
-    # ---- what the libraries lack ---------------------------------------------------------------------------------
-    def sum(self, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-        """Sum; half precision is accumulated in float32."""
-        wide = WIDER.get(x.dtype) if dtype is None else None
-        if wide is not None:
-            return self.xp.sum(x, axis=axis, keepdims=keepdims, dtype=wide).astype(x.dtype)
-        return self.xp.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
-
-    def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        """Mean; half precision is accumulated in float32."""
-        wide = WIDER.get(x.dtype)
-        if wide is not None:
-            return self.xp.mean(x, axis=axis, keepdims=keepdims, dtype=wide).astype(x.dtype)
-        return self.xp.mean(x, axis=axis, keepdims=keepdims)
-
-    def put_add(self, g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-        """Zeros of `shape` with `g` added at `index`; what comes to the same place twice is added twice."""
-        out = self.xp.zeros(shape, dtype=g.dtype)
-        if _is_basic(index):
-            out[index] = g
-        else:
-            self.add_at(out, index, g)
-        return out
-
-    def add_at(self, out: Any, index: Any, values: Any) -> None:
-        """`out[index] += values` in place, counting every occurrence."""
-        self.xp.add.at(out, index, values)
-
     # ---- fast kernels --------------------------------------------------------------------------------------------
     def kernel(self, name: str) -> Callable | None:
         """The fast kernel of a fusable operation, or None when there is none or kernels are switched off."""
@@ -121,12 +93,3 @@ class Backend(Convolution, Pooling):
     def add_kernel(self, name: str, kernel: Callable) -> None:
         """Gives the fusable operation `name` a fast kernel on this backend."""
         self._kernels[name] = kernel
-
-
-def _is_basic(index: Any) -> bool:
-    """Whether an index meets every element at most once: integers, slices, None and Ellipsis."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) and not isinstance(part, bool)
-        for part in parts
-    )

@@ -16,6 +16,7 @@ class NumpyBackend(Backend):
     xp = np
     array_type = np.ndarray
     name = "cpu"
+    checks_bounds = True
 
     def device_of(self, array: Any) -> str:
         return "cpu"
@@ -28,3 +29,18 @@ class NumpyBackend(Backend):
 
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return byte_bounds(array)
+
+    def broadcast_to(self, x: Any, shape: Any) -> Any:
+        """`numpy.broadcast_to`; where x holds one number, several times faster."""
+        if x.size != 1 or -1 in shape:
+            return np.broadcast_to(x, shape)
+        if x.ndim > len(shape) or not x.flags.c_contiguous:
+            return np.broadcast_to(x, shape)
+        y = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+        y.flags.writeable = False
+        return y
+
+    def add_at(self, out: np.ndarray, index: Any, values: Any) -> None:
+        """`out[index] += values`: one flat list of positions, for which alone `ufunc.at` is fast."""
+        positions = np.arange(out.size).reshape(out.shape)[index]
+        np.add.at(out.reshape(-1), positions.ravel(), np.broadcast_to(values, positions.shape).ravel())

@@ -12,16 +12,24 @@ Each file of ops/ has a file of the same name here with two lists, SAMPLES and E
     ]
 
 Inputs are recipes, so that one line serves every dtype, backend and seed. Float recipes keep away from kinks and ties:
-all magnitudes differ and none is near zero.
+all magnitudes differ and none is near zero. Recipes may also stand in lists (`S("concat", [A(2), A(3)], ...)`) and in
+keyword arguments; what is no recipe and no array is handed on as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+import tensorgraph as tg
 
 
 class Recipe:
@@ -132,8 +140,62 @@ class Make(Recipe):
 FLOATS = ("float16", "float32", "float64")
 
 
-@dataclass
-class S:
+class Case:
+    """What samples and error cases share: inputs with recipes in them, and a function to call."""
+
+    name: str
+    inputs: tuple
+    kw: dict
+    f: Callable[..., Any] | None = None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What is called."""
+        return self.f or attrgetter(self.name)(tg)
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Every recipe among the inputs, in order; plain arrays count as given ones."""
+        found: list[Recipe] = []
+        _fill((self.inputs, self.kw), lambda recipe: found.append(recipe))
+        return found
+
+    def arrays(self, dtype: Any = np.float64) -> list[np.ndarray]:
+        """One array per recipe, the same ones at every call."""
+        rng = np.random.default_rng(zlib.crc32(self.id.encode()))
+        return [recipe(rng, dtype) for recipe in self.recipes]
+
+    def call(self, values: Sequence[Any], function: Callable[..., Any] | None = None) -> Any:
+        """Calls `function` (default: the operation) with `values` where the recipes are."""
+        rest = iter(values)
+        inputs, kw = _fill((self.inputs, self.kw), lambda recipe: next(rest))
+        return (function or self.function)(*inputs, **kw)
+
+    @property
+    def id(self) -> str:
+        raise NotImplementedError
+
+
+def _fill(value: Any, make: Callable[[Recipe], Any]) -> Any:
+    if isinstance(value, Recipe):
+        return make(value)
+    if isinstance(value, np.ndarray):
+        return make(Given(value, differentiable=False))
+    if type(value) in (list, tuple):
+        return type(value)(_fill(part, make) for part in value)
+    if isinstance(value, dict):
+        return {key: _fill(part, make) for key, part in value.items()}
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    return getattr(value, "__name__", None) or repr(value)
+
+
+@dataclass(repr=False)
+class S(Case):
     """One case: the operation by its public name (`tensorgraph.<name>`, dots allowed: "linalg.inv"), inputs, expectation.
 
     `ref(*arrays, **kw)` computes the expected value (one array or a tuple) from NumPy arrays, independently of the
@@ -162,11 +224,12 @@ class S:
 
     @property
     def id(self) -> str:
-        return f"{self.name}({', '.join([*map(repr, self.inputs), *(f'{k}={v!r}' for k, v in self.kw.items())])})"[:120]
+        texts = [*map(_text, self.inputs), *(f"{k}={_text(v)}" for k, v in self.kw.items())]
+        return f"{self.name}({', '.join(texts)})"[:120]
 
 
-@dataclass
-class E:
+@dataclass(repr=False)
+class E(Case):
     """One error case: the call must raise `error` with a message that matches the regular expression `match`."""
 
     name: str
@@ -182,3 +245,23 @@ class E:
     @property
     def id(self) -> str:
         return f"{self.name}:{self.match}"[:100]
+
+
+# ---- all of them -------------------------------------------------------------------------------------------------------
+def rooms() -> Iterator[tuple[str, ModuleType | Exception]]:
+    """Every file of this folder; an exception stands for one that cannot be imported, which must not hide the others."""
+    for module in pkgutil.iter_modules(__path__):
+        try:
+            yield module.name, importlib.import_module(f"{__name__}.{module.name}")
+        except Exception as error:
+            yield module.name, error
+
+
+def samples() -> list[tuple[str, S]]:
+    """(`room/case`, sample) for every sample there is."""
+    return [(f"{room}/{s.id}", s) for room, module in rooms() for s in getattr(module, "SAMPLES", ())]
+
+
+def errors() -> list[tuple[str, E]]:
+    """(`room/case`, error case) for every error case there is."""
+    return [(f"{room}/{e.id}", e) for room, module in rooms() for e in getattr(module, "ERRORS", ())]

@@ -1,0 +1,3 @@
+"""einsum"""
+
+__all__: list[str] = []

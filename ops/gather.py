@@ -1,0 +1,3 @@
+"""gather"""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""linear algebra"""
+
+__all__: list[str] = []

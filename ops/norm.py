@@ -1,0 +1,3 @@
+"""normalisation"""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""resizing"""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""cumulative"""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""sorting and searching"""
+
+__all__: list[str] = []

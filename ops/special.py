@@ -1,0 +1,3 @@
+"""special functions"""
+
+__all__: list[str] = []

@@ -1,0 +1,186 @@
+"""Windows that move over spatial axes: what users write (stride, padding, dilation, names), checked and spelt out.
+
+Shared by conv and pool. Results are cached on the arguments, so that a training step pays for one look-up.
+May import: the engine.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tensorgraph.backends.convolution import Geometry
+from tensorgraph.errors import ArgumentError, DtypeError, ShapeError
+
+__all__: list[str] = []
+
+SIZES = ("", "L", "H, W", "D, H, W")
+KERNEL = ("", "S", "R, S", "Q, R, S")
+
+
+class How(NamedTuple):
+    """What the user asked for, as given: for the spatial axes one value for all, or one per axis."""
+
+    name: str
+    axes: int
+    stride: Any
+    padding: Any
+    dilation: Any
+    groups: int = 1
+
+
+def how(name: str, axes: int, stride: Any, padding: Any, dilation: Any, groups: Any = 1) -> How:
+    """A `How` that can be looked up in a cache."""
+    return How(name, axes, hashable(stride), hashable(padding), hashable(dilation), groups)
+
+
+def hashable(value: Any) -> Any:
+    """Lists as tuples, at any depth."""
+    if type(value) is int or type(value) is str:
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(hashable, value))
+    return value
+
+
+def per_axis(name: str, what: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
+    """One int per axis, each at least `least`."""
+    values = value if isinstance(value, tuple) else (value,) * axes
+    if len(values) == 1:
+        values = values * axes
+    if len(values) != axes:
+        raise ArgumentError(f"{name}: {what}={value} has {len(values)} entries for {axes} spatial axes")
+    if not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values):
+        raise DtypeError(f"{name}: {what}={value!r} must be whole numbers")
+    if min(values) < least:
+        raise ArgumentError(f"{name}: {what}={value} must be at least {least}")
+    return tuple(map(int, values))
+
+
+def _total(same: str, n: int, kernel: int, stride: int, dilation: int) -> int:
+    span = dilation * (kernel - 1)
+    return span if same == "same_symmetric" else max(0, (-(-n // stride) - 1) * stride + span + 1 - n)
+
+
+def pads(how: How, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple, dilation: tuple) -> tuple[tuple[int, int], ...]:
+    """(before, after) for every axis."""
+    padding = how.padding
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * how.axes
+        if padding not in ("same", "same_lower", "same_symmetric"):
+            raise ArgumentError(
+                f"{how.name}: unknown padding {padding!r}",
+                hint='"valid", "same", "same_lower", "same_symmetric", an int, one int or one (before, after) per axis',
+            )
+        totals = (_total(padding, *axis) for axis in zip(sizes, kernel, stride, dilation, strict=True))
+        pairs = ((total // 2, total - total // 2) for total in totals)
+        return tuple((b, a) if padding != "same_lower" else (a, b) for b, a in pairs)
+    if isinstance(padding, tuple) and any(isinstance(p, tuple) for p in padding):
+        if len(padding) != how.axes or not all(isinstance(p, tuple) and len(p) == 2 for p in padding):
+            raise ArgumentError(f"{how.name}: padding={padding} must hold one (before, after) for each of {how.axes} axes")
+        return tuple(per_axis(how.name, "padding", p, 2, least=0) for p in padding)  # pyright: ignore[reportReturnType]
+    return tuple((p, p) for p in per_axis(how.name, "padding", padding, how.axes, least=0))
+
+
+def complain_no_pixel(how: How, geometry: Geometry, sizes: tuple, kernel: tuple) -> ShapeError:
+    """The error for windows that do not fit into the padded input even once."""
+    out = geometry.output(sizes, kernel)
+    axis = next(i for i, n in enumerate(out) if n < 1)
+    n, k, s, d = sizes[axis], kernel[axis], geometry.stride[axis], geometry.dilation[axis]
+    before, after = geometry.padding[axis]
+    return ShapeError(
+        f"{how.name}: the output would have no pixel: input sizes {sizes}, kernel {kernel}; along spatial axis {axis} "
+        f"floor(({n} + {before} + {after} - {d}*({k} - 1) - 1) / {s}) + 1 = {out[axis]}",
+        hint="a smaller kernel or dilation, or more padding",
+    )
+
+
+def check_rank(how: How, shape: tuple[int, ...]) -> None:
+    """One axis for images, one for channels, and the spatial ones."""
+    if len(shape) != how.axes + 2:
+        one = f"(C, {SIZES[how.axes]})"
+        raise ShapeError(f"{how.name}: input has {len(shape)} axes {shape}, expected (N, C, {SIZES[how.axes]}) or {one}")
+
+
+@lru_cache(maxsize=1024)
+def convolution(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> Geometry:
+    """The geometry of a convolution, or the error that says what does not fit."""
+    name, axes = how.name, how.axes
+    check_rank(how, input_shape)
+    if len(weight_shape) != axes + 2:
+        raise ShapeError(f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})")
+    groups = per_axis(name, "groups", how.groups, 1)[0]
+    channels, expected = input_shape[1], weight_shape[1] * groups
+    if channels != expected:
+        single = f"; an input with {axes + 1} axes is one image (C, {SIZES[axes]})" if input_shape[0] == 1 else ""
+        last = input_shape[-1] == expected and channels != expected
+        raise ShapeError(
+            f"{name}: input has {channels} channels, weight expects {expected} "
+            f"(weight (K, C/groups, {KERNEL[axes]}) = {weight_shape}, groups={groups})",
+            hint=f"channels come second: permute the input to (N, C, {SIZES[axes]})"
+            if last
+            else f"groups={channels // weight_shape[1]} would fit"
+            if groups == 1 and weight_shape[1] and channels % weight_shape[1] == 0 and weight_shape[0] % (channels // weight_shape[1]) == 0 and channels > weight_shape[1] == 1
+            else f"the weight needs the shape ({weight_shape[0]}, {channels // groups}, ...)" + single,
+        )
+    if weight_shape[0] % groups:
+        raise ShapeError(f"{name}: groups={groups} does not divide the {weight_shape[0]} output channels")
+    kernel, sizes = weight_shape[2:], input_shape[2:]
+    if 0 in kernel:
+        raise ShapeError(f"{name}: weight {weight_shape} has a kernel without elements")
+    stride = per_axis(name, "stride", how.stride, axes)
+    dilation = per_axis(name, "dilation", how.dilation, axes)
+    geometry = Geometry(stride, pads(how, sizes, kernel, stride, dilation), dilation, groups)
+    if min(geometry.output(sizes, kernel)) < 1:
+        raise complain_no_pixel(how, geometry, sizes, kernel)
+    return geometry
+
+
+@lru_cache(maxsize=1024)
+def pooling(how: How, input_shape: tuple[int, ...], kernel_size: Any) -> tuple[tuple[int, ...], Geometry]:
+    """Kernel and geometry of windows that go over every channel by itself; a stride of None is the kernel's size."""
+    check_rank(how, input_shape)
+    name, axes, sizes = how.name, how.axes, input_shape[2:]
+    kernel = per_axis(name, "kernel_size", kernel_size, axes)
+    stride = kernel if how.stride in (None, ()) else per_axis(name, "stride", how.stride, axes)
+    dilation = per_axis(name, "dilation", how.dilation, axes)
+    geometry = Geometry(stride, pads(how, sizes, kernel, stride, dilation), dilation)
+    if min(geometry.output(sizes, kernel)) < 1:
+        raise complain_no_pixel(how, geometry, sizes, kernel)
+    return kernel, geometry
+
+
+@lru_cache(maxsize=1024)
+def transposed_sizes(
+    how: How, input_shape: tuple[int, ...], weight_shape: tuple[int, ...], output_padding: Any
+) -> tuple[int, ...]:
+    """Spatial sizes of the result of a transposed convolution, or the error that says what does not fit."""
+    name, axes = how.name, how.axes
+    check_rank(how, input_shape)
+    if len(weight_shape) != axes + 2:
+        raise ShapeError(f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})")
+    if input_shape[1] != weight_shape[0]:
+        raise ShapeError(
+            f"{name}: input has {input_shape[1]} channels, weight expects {weight_shape[0]} "
+            f"(weight (K, C/groups, {KERNEL[axes]}) = {weight_shape}, K are the input's channels)"
+        )
+    if isinstance(how.padding, str):
+        raise ArgumentError(f"{name}: padding={how.padding!r} has no meaning here", hint="an int, one int or one (before, after) per axis")
+    stride = per_axis(name, "stride", how.stride, axes)
+    dilation = per_axis(name, "dilation", how.dilation, axes)
+    extra = per_axis(name, "output_padding", output_padding, axes, least=0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ArgumentError(f"{name}: output_padding={extra} must be smaller than the stride {stride} or the dilation {dilation}")
+    padding = pads(how, input_shape[2:], weight_shape[2:], stride, dilation)
+    sizes = tuple(
+        (n - 1) * s - before - after + d * (k - 1) + e + 1
+        for n, s, (before, after), d, k, e in zip(input_shape[2:], stride, padding, dilation, weight_shape[2:], extra, strict=True)
+    )
+    if min(sizes) < 1:
+        raise ShapeError(
+            f"{name}: the output would have no pixel: sizes {sizes} from input {input_shape[2:]}, kernel {weight_shape[2:]}, padding {padding}"
+        )
+    return sizes

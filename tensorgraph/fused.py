@@ -1,0 +1,117 @@
+"""`@fusable`: an operation that is defined by composition, and that a backend may compute in one go.
+
+    @fusable
+    def layer_norm(x, weight, bias, *, eps): ...          the definition, in tensor operations
+
+A backend that knows better registers a kernel, `backend.add_kernel("layer_norm", kernel)`:
+
+    kernel(be, *arrays, wanted, **static) -> (value, pullback) or None
+    pullback(g) -> one gradient, or None, per array
+
+`wanted` says which arrays need a gradient (all False: no pullback is called for). A kernel that cannot take these
+arrays returns None, and the definition runs. First derivatives use the pullback; a recorded backward pass
+differentiates the definition instead, so derivatives of every order exist and nobody has to choose.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from sys import _getframe
+from typing import Any, TypeVar
+
+from tensorgraph import backends
+from tensorgraph.mode import current_scope, recording, tick
+from tensorgraph.node import Node, Plan
+from tensorgraph.provenance import explain, internal
+from tensorgraph.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+fusables: dict[str, Callable] = {}
+"""Every fusable operation by name, for the tests that compare kernels with definitions."""
+
+
+def fusable(definition: F) -> F:
+    """Lets backends give `definition(*arrays, **static)` a fast kernel under its name.
+
+    Arrays are passed by position (None where one is left out), everything else by keyword.
+    """
+    name = definition.__name__.strip("_")
+
+    @functools.wraps(definition)
+    def call(*arrays: Any, **static: Any) -> Any:
+        raw = tuple(a.array if isinstance(a, Tensor) else a for a in arrays)
+        kernel = next((backends.ARRAYS[type(a)].kernel(name) for a in raw if type(a) in backends.ARRAYS), None)
+        if kernel is None:
+            return definition(*arrays, **static)
+        nodes = tuple(a.node if isinstance(a, Tensor) else None for a in arrays)
+        wanted = tuple(n is not None for n in nodes) if recording() else (False,) * len(nodes)
+        be = backends.backend_for(raw, False)[0]
+        try:
+            done = kernel(be, *raw, wanted=wanted, **static)
+        except Exception as error:
+            operands = tuple((f"input {i}", a, n) for i, (a, n) in enumerate(zip(raw, nodes, strict=True)))
+            raise explain(name, error, operands, current_scope())  # noqa: B904
+        if done is None:
+            return definition(*arrays, **static)
+        y, pullback = done
+        if not any(isinstance(a, Tensor) for a in arrays):
+            return y
+        y = be.asarray(y)
+        if not any(wanted):
+            return Tensor(y)
+        frame = _getframe(1)
+        while internal[frame.f_code.co_filename] and frame.f_back is not None:
+            frame = frame.f_back
+        parents = tuple(n for n in nodes if n is not None)
+        plan = _FusedPlan(name, definition, wanted, static)
+        return Tensor(
+            y,
+            Node(
+                tick(), plan, parents, (pullback, *raw), frame.f_code, frame.f_lasti, current_scope(), y.shape, y.dtype
+            ),
+        )
+
+    fusables[name] = call
+    return call  # pyright: ignore[reportReturnType]
+
+
+class _FusedPlan(Plan):
+    """Runs the pullback; a recorded backward pass runs the gradient of the definition."""
+
+    __slots__ = ("definition", "wanted", "static")
+
+    def __init__(self, name: str, definition: Callable, wanted: tuple[bool, ...], static: dict[str, Any]):
+        inputs = tuple(f"input {i}" for i, w in enumerate(wanted) if w)
+        names = ("pullback", *(f"input {i}" for i in range(len(wanted))))
+
+        def pull(g: Any, saved: tuple) -> tuple:  # no method: a plan that holds itself would be a cycle
+            return tuple(gx for gx, w in zip(saved[0](g), wanted, strict=True) if w)
+
+        super().__init__(name, inputs, names, (), pull)
+        self.definition, self.wanted, self.static = definition, wanted, static
+
+    def lift(self, node: Node, saved: tuple) -> tuple:
+        def through_definition(g: Tensor) -> list:
+            from tensorgraph.backward import grad
+
+            parents = iter(node.parents)
+            inputs = []
+            for value, wanted in zip(saved[1:], self.wanted, strict=True):
+                if wanted:
+                    # a node of its own, so that an input that depends on another one is held fixed
+                    parent = next(parents)
+                    alias = Node(tick(), _ALIAS, (parent,), (), node.code, node.lasti, node.scope, value.shape, value.dtype)
+                    inputs.append(Tensor(value, alias))
+                else:
+                    inputs.append(Tensor(value) if type(value) in backends.ARRAYS else value)
+            y = self.definition(*inputs, **self.static)
+            targets = [t for t, w in zip(inputs, self.wanted, strict=True) if w]
+            found = iter(grad(y, targets, g, create_graph=True, allow_unused=True))
+            return [next(found) if w else None for w in self.wanted]
+
+        return (through_definition,)
+
+
+_ALIAS = Plan("alias", ("x",), (), (), lambda g, saved: (g,))

@@ -1,0 +1,465 @@
+"""Every operation, checked in every way that needs no knowledge of it: driven by tests/samples.
+
+A failure names the room, the sample and the check. The checker itself is checked at the end: a rule that is wrong by
+one per cent must not pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph import backward as engine
+from tensorgraph import ops
+from tensorgraph.backends import ARRAYS
+from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
+from tensorgraph.node import Node
+from tensorgraph.operation import Operation, registry
+from tensorgraph.tensor import Tensor
+from tests import samples
+from tests.fence import FenceArray
+from tests.samples import E, Recipe, S
+
+SAMPLES = samples.samples()
+ERRORS = samples.errors()
+DIFFERENTIABLE = [(id, s) for id, s in SAMPLES if s.grad]
+
+TOLERANCE = {"float16": 6e-3, "float32": 1e-5, "float64": 2e-12}
+
+each_sample = pytest.mark.parametrize("sample", [pytest.param(s, id=id) for id, s in SAMPLES])
+each_differentiable = pytest.mark.parametrize("sample", [pytest.param(s, id=id) for id, s in DIFFERENTIABLE])
+each_error = pytest.mark.parametrize("case", [pytest.param(e, id=id) for id, e in ERRORS])
+
+
+@pytest.mark.parametrize("room, module", [pytest.param(*pair, id=pair[0]) for pair in samples.rooms()])
+def test_samples_can_be_imported(room, module):
+    if isinstance(module, Exception):
+        raise module
+
+
+# ---- tools -------------------------------------------------------------------------------------------------------------
+def flat(value: Any) -> list[Any]:
+    """The arrays, tensors and plain values in a nested result."""
+    if isinstance(value, (tuple, list)):
+        return [leaf for part in value for leaf in flat(part)]
+    return [value]
+
+
+def host(value: Any) -> np.ndarray:
+    """NumPy values of a tensor, a fence array or anything else."""
+    if isinstance(value, Tensor):
+        value = value.array
+    return value._data if isinstance(value, FenceArray) else np.asarray(value)
+
+
+def tensors(sample: S, arrays: list, grad: bool | int = False, make: Callable[[Any], Any] = np.array) -> list[Tensor]:
+    """Fresh tensors; `grad` True: all differentiable inputs ask for a gradient, a number: only that input."""
+    found = [Tensor(make(a)) for a in arrays]
+    for i, (t, recipe) in enumerate(zip(found, sample.recipes, strict=True)):
+        if recipe.differentiable and t.dtype.kind in "fc" and (grad is True or (grad is not False and grad == i)):
+            t.requires_grad_()
+    return found
+
+
+def floating(sample: S, values: list) -> list[Tensor]:
+    """The floating results of a call, those that can have a gradient."""
+    return [y for y in flat(sample.call(values)) if isinstance(y, Tensor) and y.node is not None]
+
+
+def weights(ys: list[Tensor]) -> list[np.ndarray]:
+    """The incoming gradients of a test: fixed, all different, none near zero."""
+    rng = np.random.default_rng(1)
+    found = []
+    for y in ys:
+        w = rng.uniform(0.5, 1.0, y.shape) * rng.choice([-1.0, 1.0], y.shape)
+        if y.dtype.kind == "c":
+            w = w + 1j * rng.uniform(0.5, 1.0, y.shape)
+        found.append(np.where(np.isfinite(host(y)), w, 0).astype(y.dtype))
+    return found
+
+
+def gradients(sample: S, values: list[Tensor], make: Callable[[Any], Any] = np.array) -> list[np.ndarray | None]:
+    """First derivatives of the weighted outputs for every input that asks for one, None for the others."""
+    ys = floating(sample, values)
+    xs = [v for v in values if v.node is not None]
+    found = iter(tg.grad(ys, xs, [Tensor(make(w)) for w in weights(ys)], allow_unused=True))
+    return [None if v.node is None or (g := next(found)) is None else host(g) for v in values]
+
+
+def second_gradients(sample: S, values: list[Tensor], make: Callable[[Any], Any] = np.array) -> list[np.ndarray | None]:
+    """Derivatives of the weighted first derivatives."""
+    ys = floating(sample, values)
+    xs = [v for v in values if v.node is not None]
+    seeds = [Tensor(make(w)).requires_grad_() for w in weights(ys)]
+    first = [g for g in tg.grad(ys, xs, seeds, create_graph=True, allow_unused=True) if g is not None and g.node is not None]
+    found = tg.grad(first, [*xs, *seeds], [Tensor(make(w)) for w in weights(first)], allow_unused=True)
+    return [None if g is None else host(g) for g in found]
+
+
+def same(check: str, got: Any, expected: Any, tolerance: float) -> None:
+    """Equal up to `tolerance` relative to the largest value; NaN and infinity in the same places."""
+    got, expected = host(got), host(expected)
+    assert got.shape == expected.shape, f"{check}: shape {got.shape}, expected {expected.shape}"
+    if expected.dtype.kind in "fc":
+        finite = np.abs(expected[np.isfinite(expected)]).astype(np.float64)
+        np.testing.assert_allclose(
+            got.astype(expected.dtype if expected.dtype.kind == "c" else np.float64),
+            expected, rtol=tolerance, atol=tolerance * finite.max(initial=0.0), err_msg=check,
+        )  # fmt: skip
+    else:
+        np.testing.assert_array_equal(got, expected, err_msg=check)
+
+
+def all_same(check: str, got: list, expected: list, tolerance: float) -> None:
+    assert len(got) == len(expected), f"{check}: {len(got)} results, expected {len(expected)}"
+    for i, (a, b) in enumerate(zip(got, expected, strict=True)):
+        if a is None or b is None:
+            some = a if b is None else b
+            assert some is None or not np.any(some), f"{check}: gradient {i} is None on one side only"
+            continue
+        same(f"{check}, result {i}" if len(got) > 1 else check, a, b, tolerance)
+
+
+def width(arrays: list) -> np.dtype | None:
+    """The floating dtype that the result should have, None when no input is a float."""
+    kinds = [a.dtype for a in arrays if a.dtype.kind in "fc"]
+    return np.result_type(*kinds) if kinds else None
+
+
+# ---- values ------------------------------------------------------------------------------------------------------------
+@each_sample
+def test_value(sample: S):
+    """Agrees with the reference in every dtype, keeps the dtype, leaves its inputs alone."""
+    done = set()
+    for name in sample.dtypes:
+        arrays = sample.arrays(name)
+        dtype = width(arrays)
+        if dtype in done:  # complex inputs have two widths, others have none
+            continue
+        done.add(dtype)
+        wide = {"c": np.complex128, "f": np.float64}
+        expected = flat(sample.call([a.astype(wide.get(a.dtype.kind, a.dtype)) for a in arrays], sample.ref))
+        inputs = tensors(sample, arrays)
+        got = flat(sample.call(inputs))
+        real = np.zeros(0, dtype or np.float32).real.dtype.name
+        all_same(f"value in {name}", got, expected, TOLERANCE[real] * sample.tol)
+        for y, e in zip(got, expected, strict=True):
+            if isinstance(y, Tensor):
+                check_dtype(name, sample, y, np.asarray(e), dtype)
+        for i, (t, a) in enumerate(zip(inputs, arrays, strict=True)):
+            np.testing.assert_array_equal(host(t), a, err_msg=f"{name}: input {i} was changed")
+
+
+def check_dtype(name: str, sample: S, y: Tensor, expected: np.ndarray, dtype: np.dtype | None) -> None:
+    kind = y.dtype.kind
+    groups = ("b", "iu", "fc")
+    assert any(kind in g and expected.dtype.kind in g for g in groups), f"{name}: result is {y.dtype}, reference {expected.dtype}"
+    if kind in "fc" and sample.kw.get("dtype") is None:
+        itemsize = np.zeros(0, dtype or np.float32).real.dtype.itemsize
+        half_complex = kind == "c" and itemsize == 2
+        assert y.dtype.itemsize == (8 if half_complex else itemsize * (1 + (kind == "c"))), (
+            f"inputs of {dtype}, result of {y.dtype}"
+        )
+
+
+@each_sample
+def test_memory_layout_does_not_matter(sample: S):
+    """Reversed strides and Fortran order give what contiguous inputs give; arrays in, arrays out."""
+    arrays = sample.arrays(sample.dtypes[-1])
+    expected = flat(sample.call(tensors(sample, arrays)))
+    for check, layout in (("reversed strides", backwards), ("Fortran order", np.asfortranarray)):
+        all_same(check, flat(sample.call([Tensor(layout(a)) for a in arrays])), expected, 1e-3 if "float64" not in sample.dtypes else 1e-12)
+    if sample.f is None and arrays:
+        got = flat(sample.call([np.array(a) for a in arrays]))
+        assert not any(isinstance(y, Tensor) for y in got), "arrays went in, a tensor came out"
+        all_same("plain arrays", got, [host(e) if isinstance(e, Tensor) else e for e in expected], 1e-12)
+
+
+def backwards(a: np.ndarray) -> np.ndarray:
+    """The same values, stored from the last to the first."""
+    flip = (slice(None, None, -1),) * a.ndim
+    return np.array(a[flip], order="C")[flip] if a.ndim else a
+
+
+# ---- derivatives -------------------------------------------------------------------------------------------------------
+@each_differentiable
+def test_gradient(sample: S):
+    """Finite differences agree, first order and second."""
+    values = tensors(sample, sample.arrays(np.float64), grad=True)
+    leaves = [v for v in values if v.node is not None]
+    assert leaves, "grad=True, but no input can ask for a gradient"
+    gradcheck(lambda *_: sample.call(values), leaves)
+    if sample.second:
+        gradgradcheck(lambda *_: sample.call(values), leaves, directions=1)
+    else:
+        assert sample.why, "second=False needs a `why`"
+
+
+@each_differentiable
+def test_each_input_alone(sample: S):
+    """An input that asks for a gradient alone gets the same one as together with the others, in second order too."""
+    arrays = sample.arrays(np.float64)
+    together = tensors(sample, arrays, grad=True)
+    asked = [i for i, v in enumerate(together) if v.node is not None]
+    if len(asked) < 2:
+        return
+    expected = gradients(sample, together)
+    for i in asked:
+        alone = tensors(sample, arrays, grad=i)
+        if not floating(sample, alone):
+            continue
+        got = gradients(sample, alone)
+        all_same(f"gradient of input {i} alone", [got[i]], [expected[i]], 1e-10)
+        if sample.second:
+            gradgradcheck(lambda *_: sample.call(alone), [alone[i]], directions=1)  # noqa: B023 - called at once
+
+
+@each_differentiable
+def test_gradient_dtype(sample: S, monkeypatch):
+    """Gradients of narrow floats are of the same dtype and value; no rule widens them on the way."""
+    for name in sample.dtypes:
+        arrays = sample.arrays(name)
+        values = tensors(sample, arrays, grad=True)
+        integers = any(a.dtype.kind in "iu" for a in arrays)
+        widened: list[str] = []
+
+        def fit(node: Node, parent: Node, gx: Any, _fit=engine._fit, widened=widened) -> Any:
+            if gx.dtype.itemsize > parent.dtype.itemsize and gx.dtype.kind == parent.dtype.kind:
+                widened.append(f"{node.name}: {gx.dtype} for an input of {parent.dtype}")
+            return _fit(node, parent, gx)
+
+        monkeypatch.setattr(engine, "_fit", fit)
+        got = gradients(sample, values)
+        monkeypatch.undo()
+        for v, g in zip(values, got, strict=True):
+            assert g is None or g.dtype == v.dtype, f"{name}: the gradient of {v.dtype} is {g.dtype}"
+        if not integers and len({a.dtype for a in arrays if a.dtype.kind in "fc"}) == 1 and "dtype" not in sample.kw:
+            assert not widened, f"rules widen {name}: {widened}"
+        if name == "float32":
+            wide = [a.astype({"f": np.float64, "c": np.complex128}.get(a.dtype.kind, a.dtype)) for a in arrays]
+            expected = gradients(sample, tensors(sample, wide, grad=True))
+            all_same(f"gradient in {name}", got, expected, 1e-4 * sample.tol)
+
+
+# ---- backends and kernels ----------------------------------------------------------------------------------------------
+@each_sample
+def test_fence(sample: S, fence):
+    """A device that gives nothing away computes the same values and gradients, to second order."""
+    arrays = sample.arrays(sample.dtypes[-1])
+    tolerance = 1e-11 if sample.dtypes[-1] == "float64" else 1e-3
+    expected = [host(y) for y in flat(sample.call(tensors(sample, arrays)))]
+    got = flat(sample.call(tensors(sample, arrays, make=FenceArray)))
+    assert any(type(y.array) is FenceArray for y in got if isinstance(y, Tensor)) or not arrays, "left the device"
+    all_same("value on the fence", got, expected, tolerance)
+    if sample.grad:
+        for derive in (gradients, second_gradients) if sample.second else (gradients,):
+            expected = derive(sample, tensors(sample, arrays, grad=True))
+            got = derive(sample, tensors(sample, arrays, grad=True, make=FenceArray), FenceArray)
+            all_same(f"{derive.__name__} on the fence", got, expected, tolerance)
+
+
+@each_sample
+def test_kernels(sample: S):
+    """Every fast kernel gives what its definition gives."""
+    arrays = sample.arrays(sample.dtypes[-1])
+    tolerance = 1e-11 if sample.dtypes[-1] == "float64" else 1e-3
+    found = []
+    for allowed in (True, False):
+        with tg.kernels(allowed):
+            values = flat(sample.call(tensors(sample, arrays)))
+            found.append(values + (gradients(sample, tensors(sample, arrays, grad=True)) if sample.grad else []))
+    all_same("kernels against definitions", found[0], found[1], tolerance)
+
+
+# ---- what is kept alive ------------------------------------------------------------------------------------------------
+def graph(ys: list[Tensor]) -> list[Node]:
+    """All nodes behind some results."""
+    seen: dict[int, Node] = {}
+    stack = [y.node for y in ys if y.node is not None]
+    while stack:
+        node = stack.pop()
+        if node.serial not in seen:
+            seen[node.serial] = node
+            stack.extend(node.parents)
+    return list(seen.values())
+
+
+@each_sample
+def test_what_is_kept_alive(sample: S):
+    """Nodes save what their rules name, and inputs that no rule names die with the last tensor that holds them."""
+    arrays = sample.arrays(sample.dtypes[-1])
+    inputs = tensors(sample, arrays, grad=True)
+    ys = [y for y in flat(sample.call(inputs)) if isinstance(y, Tensor)]
+    if not sample.grad:
+        assert sample.why or not any(y.node is not None for y in ys), "grad=False, but the result takes part in a graph"
+        return
+    assert any(y.node is not None for y in ys), "grad=True, but no result takes part in a graph"
+    nodes = graph(ys)
+    for node in nodes:
+        operation = node.plan.op
+        if operation is not None and not operation.variadic:
+            assert node.plan.names == operation.saves(node.plan.inputs)
+            assert len(node.saved) == len(node.plan.names), f"{node.name} saves {len(node.saved)} things"
+    kept = [a for node in nodes if not node.is_leaf for a in held(node.saved)] + [y.array for y in ys]
+    watched = [(i, weakref.ref(t.array), t.array) for i, t in enumerate(inputs)]
+    unnamed = [(i, ref) for i, ref, a in watched if a.size and not any(np.may_share_memory(a, k) for k in kept)]
+    del watched, kept, inputs, arrays
+    for i, ref in unnamed:
+        assert ref() is None, f"input {i} is kept alive, though no rule names it"
+
+
+def held(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from held(part)
+    elif type(value) in ARRAYS:
+        yield value
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------------
+@each_error
+def test_error(case: E, fence):
+    """The right class, a message that matches and starts with the operation's name; on every backend."""
+    for make in (np.array, FenceArray):
+        with pytest.raises(case.error) as caught:
+            case.call([Tensor(make(a)) for a in case.arrays(np.float32)])
+        text = str(caught.value)
+        assert re.search(case.match, text), f"{text!r} does not match {case.match!r}"
+        if issubclass(case.error, tg.TensorgraphError):
+            assert text.startswith(case.name.rpartition(".")[2] + ":"), f"{text!r} does not start with the operation's name"
+
+
+# ---- nothing without a sample ------------------------------------------------------------------------------------------
+WITHOUT_SAMPLE: dict[str, str] = {}
+"""public name -> why it has no sample"""
+
+WITHOUT_GRADIENT: dict[str, str] = {}
+"""`operation.input` whose gradient is zero in every sample -> why"""
+
+
+def ops_modules() -> Iterator[Any]:
+    for info in pkgutil.iter_modules(ops.__path__):
+        yield importlib.import_module(f"tensorgraph.ops.{info.name}")
+
+
+def public_names() -> dict[str, str]:
+    """public name -> file of ops/ that lists it in `__all__`"""
+    return {name: m.__name__.rpartition(".")[2] for m in ops_modules() for name in getattr(m, "__all__", ())}
+
+
+@contextmanager
+def recorded() -> Iterator[set[str]]:
+    """Names of the primitive operations whose forward function runs inside the block."""
+    ran: set[str] = set()
+    undo: list[Callable[[], None]] = []
+    wrappers = {id(f): f for m in ops_modules() for f in vars(m).values() if isinstance(getattr(f, "op", None), Operation)}
+    for f in wrappers.values():
+        spy = _spy(f.op, ran)
+        if f.op.variadic:
+            f.forward = spy
+            undo.append(lambda f=f: setattr(f, "forward", f.op.forward))
+        else:
+            f.__globals__["forward"] = spy
+            undo.append(lambda f=f: f.__globals__.update(forward=f.op.forward))
+    try:
+        yield ran
+    finally:
+        for step in undo:
+            step()
+
+
+def _spy(operation: Operation, ran: set[str]) -> Callable:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        ran.add(operation.name)
+        return operation.forward(*args, **kwargs)
+
+    return forward
+
+
+def test_every_primitive_has_a_sample():
+    with recorded() as ran:
+        for _, sample in SAMPLES:
+            values = tensors(sample, sample.arrays(sample.dtypes[-1]), grad=True)
+            if sample.grad:
+                gradients(sample, values)
+            else:
+                sample.call(values)
+    missing = sorted(registry.keys() - ran)
+    assert not missing, f"operations that no sample runs: {', '.join(missing)}"
+
+
+def test_every_public_name_has_a_sample():
+    sampled = {sample.name.rpartition(".")[2] for _, sample in SAMPLES} | {s.name for _, s in SAMPLES}
+    public = public_names()
+    missing = [f"{room}.{name}" for name, room in public.items() if name not in sampled and name not in WITHOUT_SAMPLE]
+    assert not missing, f"no sample for {', '.join(sorted(missing))}"
+    stale = [name for name in WITHOUT_SAMPLE if name in sampled or name not in public]
+    assert not stale, f"exempt without need: {stale}"
+
+
+# ---- the checker checked -----------------------------------------------------------------------------------------------
+@contextmanager
+def perturbed(operation: Operation, name: str) -> Iterator[list[bool]]:
+    """Inside the block the rule for input `name` is wrong by one per cent. The list says which calls gave non-zeros."""
+    felt: list[bool] = []
+    plans = dict(operation.plans)
+    pulls = {key: plan.pull for key, plan in plans.items()}
+
+    def wrong(pull: Callable, inputs: tuple[str, ...]) -> Callable:
+        def pulled(g: Any, saved: tuple) -> tuple:
+            found = list(pull(g, saved))
+            for i, one in enumerate(inputs):
+                if one.partition("[")[0] == name and found[i] is not None:
+                    felt.append(bool(np.any(host(found[i]))))
+                    found[i] = found[i] * 1.01
+            return tuple(found)
+
+        return pulled
+
+    for plan in plans.values():
+        plan.pull = wrong(plan.pull, plan.inputs)
+    operation.narrow = lambda plan, wanted: plan.pull  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield felt
+    finally:
+        del operation.narrow
+        for key, plan in plans.items():
+            plan.pull = pulls[key]
+
+
+def test_a_rule_that_is_wrong_by_one_per_cent_is_caught():
+    """For every rule of every operation: some sample's gradcheck fails when the rule is perturbed."""
+    running: dict[str, list[S]] = {}
+    for _, sample in DIFFERENTIABLE:
+        values = tensors(sample, sample.arrays(np.float64), grad=True)
+        for node in graph([y for y in flat(sample.call(values)) if isinstance(y, Tensor)]):
+            if node.plan.op is not None:
+                users = running.setdefault(node.plan.op.name, [])
+                if sample not in users:
+                    users.append(sample)
+    survived = []
+    for name, operation in registry.items():
+        for wanted in operation.differentiable:
+            if not caught(operation, wanted, running.get(name, ())) and f"{name}.{wanted}" not in WITHOUT_GRADIENT:
+                survived.append(f"{name}.{wanted}")
+    assert not survived, f"rules whose errors no sample notices: {', '.join(survived)}"
+
+
+def caught(operation: Operation, wanted: str, users: Any) -> bool:
+    with perturbed(operation, wanted):
+        for sample in users:
+            values = tensors(sample, sample.arrays(np.float64), grad=True)
+            try:
+                gradcheck(lambda *_: sample.call(values), [v for v in values if v.node is not None], directions=1)  # noqa: B023
+            except GradcheckError:
+                return True
+    return False
