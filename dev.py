@@ -46,16 +46,18 @@ def test(arguments):
     return pytest(*(arguments or ["-q", "-n", str(min(cores(), 8)), "tests"]))
 
 
-@task("test", "peers")
+@task("test", "peers", "gpu-check")
 def peers(arguments):
-    """the tests that compare with PyTorch, which this installs"""
+    """the tests that compare with PyTorch and with CuPy's signatures; installs both (no GPU needed)"""
     return pytest("-q", "-m", "peers", *(arguments or ["tests"]))
 
 
 @task("demo")
 def bench(arguments):
-    """the benchmarks"""
-    return python("benchmarks/run.py", *arguments)
+    """the benchmarks; with arguments: one file of benchmarks/ by its name, and its own arguments"""
+    if arguments:
+        return python("benchmarks/%s.py" % arguments[0], *arguments[1:])
+    return max(python(path) for path in sorted((ROOT / "benchmarks").glob("[!_]*.py")))
 
 
 @task("notebook")
@@ -101,22 +103,8 @@ def wheel(arguments):
         make_venv(fresh)
         inside = fresh / PYTHON.relative_to(VENV)
         step("installing " + built.name, [inside, "-m", "pip", "install", "-q", built])
-        step("importing it", [inside, "-I", "-c", WHEEL_HOLDS], cwd=empty)
+        step("trying it", [inside, "-I", ROOT / "tests" / "installed.py"], cwd=empty)
     return 0
-
-
-WHEEL_HOLDS = """
-import importlib.util, pathlib, tensorgraph as tg
-home = pathlib.Path(tg.__file__).parent
-assert "site-packages" in home.parts, home
-assert (home / "py.typed").exists() and (home / "methods.pyi").exists(), "typing files are missing"
-assert pathlib.Path(tg.ops.__file__).is_relative_to(home) and pathlib.Path(tg.nn.__file__).is_relative_to(home)
-strangers = [name for name in ("ops", "nn", "tests", "examples") if importlib.util.find_spec(name)]
-assert not strangers, strangers
-x = tg.tensor([1.0, 2.0], requires_grad=True)
-(x * x).sum().backward()
-assert x.grad.tolist() == [2.0, 4.0]
-"""
 
 
 def python(*arguments):
@@ -189,10 +177,11 @@ def make_venv(folder):
         return
     bare = run_quietly([*command, "--without-pip"])
     inside = folder / PYTHON.relative_to(VENV)
-    if bare.returncode or run_quietly([sys.executable, "-m", "pip", "--python", inside, "install", "-q", "pip"]).returncode:
+    pip = [sys.executable, "-m", "pip", "--python", inside, "install", "-q", "pip"]
+    if bare.returncode or run_quietly(pip).returncode:
         sys.exit(
-            complete.stdout + "This Python can neither make a complete virtual environment nor fill one by its own pip.\n"
-            "On Debian and Ubuntu: sudo apt install python3-venv. Then try again."
+            complete.stdout + "This Python can neither make a complete virtual environment nor fill one by a pip of "
+            "its own.\nOn Debian and Ubuntu: sudo apt install python3-venv. Then try again."
         )
 
 
@@ -200,7 +189,7 @@ def say(what):
     print("dev.py: " + what, file=sys.stderr, flush=True)
 
 
-def step(what, command, cwd=ROOT):
+def step(what, command, cwd: "Path | str" = ROOT):
     """Says one line and runs a command; its output is shown only when it fails, which ends everything."""
     say(what)
     done = run_quietly(command, cwd)
@@ -208,13 +197,13 @@ def step(what, command, cwd=ROOT):
         sys.exit("%s\ndev.py: this failed: %s" % (done.stdout.rstrip(), " ".join(map(str, command))))
 
 
-def run_quietly(command, cwd=ROOT):
-    # pip's user-wide settings for a machine (--user, "only inside a virtual environment") have no meaning in .venv
-    environment = dict(os.environ, PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+def run_quietly(command, cwd: "Path | str" = ROOT):
+    # a user's settings for pip at large ("--user", "only inside a virtual environment") have no meaning for .venv
+    pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=environment,
+        env=dict(os.environ, **pip),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -224,11 +213,12 @@ def run_quietly(command, cwd=ROOT):
 
 def main():
     if sys.version_info < (3, 11):
-        sys.exit("tensorgraph needs Python 3.11 or newer; this is Python %d.%d (%s)." % (*sys.version_info[:2], sys.executable))
+        this = "%d.%d (%s)" % (sys.version_info[0], sys.version_info[1], sys.executable)
+        sys.exit("tensorgraph needs Python 3.11 or newer; this is Python " + this)
     lines = ["  %-11s %s" % (name, function.__doc__) for name, (function, _) in TASKS.items()]
     parser = argparse.ArgumentParser(
         usage="python3 dev.py TASK [arguments of the task]",
-        description=__doc__.partition("\n\n")[2],
+        description=(__doc__ or "").partition("\n\n")[2],
         epilog="\n".join(["tasks:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,6 +16,7 @@ from tensorgraph.ops.rounding import *  # noqa: F403
 from tensorgraph.ops.transfer import *  # noqa: F403
 from tensorgraph.ops.index import *  # noqa: F403
 from tensorgraph.ops.shape import *  # noqa: F403
+from tensorgraph.ops.join import *  # noqa: F403
 from tensorgraph.ops.reduce import *  # noqa: F403
 from tensorgraph.ops.gather import *  # noqa: F403
 from tensorgraph.ops.scan import *  # noqa: F403
@@ -23,7 +24,6 @@ from tensorgraph.ops.sort import *  # noqa: F403
 from tensorgraph.ops.special import *  # noqa: F403
 from tensorgraph.ops.random import *  # noqa: F403
 from tensorgraph.ops.activation import *  # noqa: F403
-from tensorgraph.ops.matmul import *  # noqa: F403
 from tensorgraph.ops.matmul import *  # noqa: F403
 from tensorgraph.ops.linalg import *  # noqa: F403
 from tensorgraph.ops.einsum import *  # noqa: F403
@@ -34,3 +34,4 @@ from tensorgraph.ops.norm import *  # noqa: F403
 from tensorgraph.ops.loss import *  # noqa: F403
 from tensorgraph.ops.fft import *  # noqa: F403
 from tensorgraph.ops.derivatives import *  # noqa: F403
+from tensorgraph.ops.numpy_protocol import from_dlpack  # noqa: F401

@@ -14,7 +14,7 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import window
 from tensorgraph.ops.reduce import sum
-from tensorgraph.ops.window import How
+from tensorgraph.ops.window import How, Pool
 
 __all__ = [
     "conv1d",
@@ -71,14 +71,23 @@ def _sum_bias(g):
     return sum(g, axis=(0, *range(2, g.ndim)))
 
 
+def _transposed_input_rule(g, weight, input_shape, how, output_padding):
+    return _correlate(g, weight, how=window.untransposed(how, input_shape, weight.shape, output_padding))
+
+
+def _transposed_weight_rule(g, input, weight_shape, how, output_padding):
+    how = window.untransposed(how, input.shape, weight_shape, output_padding)
+    return _correlate_weight(input, g, how=how, kernel=weight_shape[2:])
+
+
 _correlate.vjp(
     input=lambda g, weight, input_shape, how: _correlate_input(g, weight, how=how, sizes=input_shape[2:]),
     weight=lambda g, input, weight_shape, how: _correlate_weight(g, input, how=how, kernel=weight_shape[2:]),
     bias=_sum_bias,
 )
 _correlate_input.vjp(
-    input=lambda g, weight, how: _correlate(g, weight, how=how),
-    weight=lambda g, input, weight_shape, how: _correlate_weight(input, g, how=how, kernel=weight_shape[2:]),
+    input=_transposed_input_rule,
+    weight=_transposed_weight_rule,
     bias=_sum_bias,
 )
 _correlate_weight.vjp(
@@ -180,66 +189,55 @@ def _conv_transpose(how: How, input: Any, weight: Any, bias: Any, output_padding
 
 # ---- im2col ---------------------------------------------------------------------------------------------------------
 @op
-def _unfold(be, input: Array, *, kernel_size: Any, how: How):
+def _unfold(be, input: Array, *, pool: Pool):
     """The pixels of every window.  input (N, C, *sizes) -> (N, C * prod(kernel), prod(out))."""
-    kernel, geometry = window.pooling(how, input.shape, kernel_size)
+    kernel, geometry = window.pooling(pool, input.shape)
     columns = be.unfold(input, kernel, geometry)
-    pixels = prod(columns.shape[2 + len(kernel) :])
-    return columns.reshape(input.shape[0], input.shape[1] * prod(kernel), pixels)
+    return columns.reshape(input.shape[0], input.shape[1] * prod(kernel), prod(columns.shape[2 + len(kernel) :]))
 
 
 @op
-def _fold(be, input: Array, *, output_size: tuple, kernel_size: Any, how: How):
-    """Adjoint of `_unfold`.  input (N, C * prod(kernel), prod(out)) -> (N, C, *output_size)."""
+def _fold(be, input: Array, *, sizes: tuple, pool: Pool):
+    """Adjoint of `_unfold`.  input (N, C * prod(kernel), prod(out)) -> (N, C, *sizes)."""
     if input.ndim != 3:
         raise ShapeError(f"fold: input has {input.ndim} axes {input.shape}, expected (N, C * kernel elements, windows)")
-    kernel, geometry = window.pooling(how, (1, 1, *output_size), kernel_size)
-    out = geometry.output(output_size, kernel)
+    kernel, geometry = window.pooling(pool, (1, 1, *sizes))
+    out = geometry.output(sizes, kernel)
     N, rows, columns = input.shape
     if rows % prod(kernel) or columns != prod(out):
         raise ShapeError(
-            f"fold: input is {input.shape}; an image of {output_size} has {prod(out)} windows of {kernel}, so the shape "
+            f"fold: input is {input.shape}; an image of {sizes} has {prod(out)} windows {kernel}, so the shape "
             f"must be (N, C * {prod(kernel)}, {prod(out)})"
         )
-    return be.fold(input.reshape(N, rows // prod(kernel), *kernel, *out), output_size, geometry)
+    return be.fold(input.reshape(N, rows // prod(kernel), *kernel, *out), sizes, geometry)
 
 
-_unfold.vjp(
-    input=lambda g, input_shape, kernel_size, how: _fold(
-        g, output_size=input_shape[2:], kernel_size=kernel_size, how=how
-    )
-)
-_fold.vjp(input=lambda g, kernel_size, how: _unfold(g, kernel_size=kernel_size, how=how))
+_unfold.vjp(input=lambda g, input_shape, pool: _fold(g, sizes=input_shape[2:], pool=pool))
+_fold.vjp(input=lambda g, pool: _unfold(g, pool=pool))
 
 
 def unfold(input: Array, kernel_size, dilation=1, padding=0, stride=1) -> Any:
     """The pixels of every window as columns (im2col).
 
     input (N, C, H, W) or (C, H, W) -> (N, C * R * S, L) with L = H' * W' windows, row by row; channels first, then the
-    kernel's rows, then its columns.
-
-    Raises ShapeError, ArgumentError.
+    kernel's rows, then its columns. Windows that overlap share gradients. Raises ShapeError, ArgumentError.
     """
-    how = window.hashable(window.how("unfold", 2, stride, padding, dilation))
-    kernel_size = window.hashable(kernel_size)
+    pool = Pool(window.how("unfold", 2, stride, padding, dilation), window.hashable(kernel_size), half=False)
     if len(input.shape) == 3:
-        return first(_unfold(as_batch(input), kernel_size=kernel_size, how=how))
-    return _unfold(input, kernel_size=kernel_size, how=how)
+        return first(_unfold(as_batch(input), pool=pool))
+    return _unfold(input, pool=pool)
 
 
 def fold(input: Array, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Any:
     """Adds columns back into an image where `unfold` took them (col2im); windows that overlap add up.
 
-    input (N, C * R * S, L) or (C * R * S, L) -> (N, C, *output_size).
-
-    Raises ShapeError, ArgumentError.
+    input (N, C * R * S, L) or (C * R * S, L) -> (N, C, *output_size). Raises ShapeError, ArgumentError.
     """
-    how = window.hashable(window.how("fold", 2, stride, padding, dilation))
-    output_size = window.per_axis("fold", "output_size", window.hashable(output_size), 2)
-    kernel_size = window.hashable(kernel_size)
+    sizes = window.per_axis("fold", "output_size", window.hashable(output_size), 2)
+    pool = Pool(window.how("fold", 2, stride, padding, dilation), window.hashable(kernel_size), half=False)
     if len(input.shape) == 2:
-        return first(_fold(as_batch(input), output_size=output_size, kernel_size=kernel_size, how=how))
-    return _fold(input, output_size=output_size, kernel_size=kernel_size, how=how)
+        return first(_fold(as_batch(input), sizes=sizes, pool=pool))
+    return _fold(input, sizes=sizes, pool=pool)
 
 
 def as_batch(x: Any) -> Any:

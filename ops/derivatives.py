@@ -17,7 +17,7 @@ from tensorgraph.backward import grad
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, ShapeError, sig
 from tensorgraph.mode import enable_grad
-from tensorgraph.ops.shape import stack
+from tensorgraph.ops.join import stack
 from tensorgraph.tensor import Tensor
 
 __all__ = ["grad_of", "hessian", "hvp", "jacobian", "jvp", "per_example_grad", "value_and_grad", "vjp"]

@@ -15,6 +15,7 @@ from tensorgraph import backends, writes
 from tensorgraph.errors import GraphError, ShapeError, sig
 from tensorgraph.mode import recording
 from tensorgraph.operation import Operation
+from tensorgraph.ops import elementwise, rounding
 from tensorgraph.ops.index import raw_index
 from tensorgraph.provenance import explain
 from tensorgraph.tensor import Tensor
@@ -118,19 +119,17 @@ def _spelled_in_place(function: Any, name: str) -> Callable[..., Tensor]:
 
 def methods() -> dict[str, Callable]:
     """What `ops/methods.py` attaches to Tensor."""
-    from tensorgraph.ops import elementwise as e
-
     table: dict[str, Callable] = {"__setitem__": _setitem, "copy_": copy_, "fill_": fill_, "zero_": zero_}
     for symbol, function in {
-        "add": e.add,
-        "sub": e.subtract,
-        "mul": e.multiply,
-        "truediv": e.divide,
-        "floordiv": e.floor_divide,
-        "mod": e.remainder,
-        "pow": e.pow,
+        "add": elementwise.add,
+        "sub": elementwise.subtract,
+        "mul": elementwise.multiply,
+        "truediv": elementwise.divide,
+        "floordiv": rounding.floor_divide,
+        "mod": rounding.remainder,
+        "pow": elementwise.pow,
     }.items():
         table[f"__i{symbol}__"] = _in_place(function)
-    for name, function in {"add_": e.add, "sub_": e.subtract, "mul_": e.multiply, "div_": e.divide}.items():
+    for name, function in {"add_": elementwise.add, "sub_": elementwise.subtract, "mul_": elementwise.multiply, "div_": elementwise.divide}.items():
         table[name] = _spelled_in_place(function, name)
     return table

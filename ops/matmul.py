@@ -1,23 +1,43 @@
 """Products: matmul and linear, and the contraction of two arrays on which tensordot, inner, einsum ... stand.
 
-May import: the engine, ops.elementwise, ops.shape. The rules multiply whole matrices and copy nothing that BLAS can
+May import: the engine, elementwise, shape. The rules multiply whole matrices and copy nothing that BLAS can
 read as it lies; a product in two dimensions differentiates into exactly `g @ b.T` and `a.T @ g`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
-from tensorgraph.errors import ShapeError, sig
+from tensorgraph.creation import asarray
+from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops import shape
+from tensorgraph.ops.axes import check_axes, check_axis
+from tensorgraph.ops.elementwise import mul
+from tensorgraph.ops.shape import broadcast_to, permute_dims
+from tensorgraph.spelling import spelled
 
-__all__ = ["linear", "matmul"]
+__all__ = [
+    "bmm",
+    "cross",
+    "dot",
+    "inner",
+    "kron",
+    "linear",
+    "matmul",
+    "multi_dot",
+    "mv",
+    "outer",
+    "tensordot",
+    "vdot",
+    "vecdot",
+]
 
 
 def _turned(x):
     """x (..., n, m) -> (..., m, n)."""
-    return x.T if x.ndim == 2 else shape.swapaxes(x, -1, -2)
+    return x.T if x.ndim == 2 else permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 def _rows(x):
@@ -119,3 +139,209 @@ linear.vjp(
     weight=lambda g, x: matmul(_rows(g).T, _rows(x)),
     bias=lambda g: g,
 )
+
+
+# ---- the contraction of two arrays ---------------------------------------------------------------------------------
+Labels = tuple[Any, ...]
+
+
+@op
+def contract(be, a: Array, b: Array, a_axes: Labels, b_axes: Labels, y_axes: Labels):
+    """Sum over products a * b, the axes of a, b and the result named by labels.
+
+    A label that is missing from `y_axes` is summed over. Each label stands in at least two of the three and at most
+    once in each, with one size: so the gradients are contractions of the same kind. `einsum` is the public face.
+    """
+    return be.contract(a, b, a_axes, b_axes, y_axes)
+
+
+contract.vjp(
+    a=lambda g, b, a_axes, b_axes, y_axes: contract(g, b, y_axes, b_axes, a_axes),
+    b=lambda g, a, a_axes, b_axes, y_axes: contract(a, g, a_axes, y_axes, b_axes),
+)
+
+
+def _arrays(*values: Any) -> tuple[Any, ...]:
+    """Lists and numbers as tensors, everything else as it is."""
+    return tuple(x if hasattr(x, "shape") else asarray(x) for x in values)
+
+
+def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
+    """Product summed over pairs of axes.  a (A..., K...), b (K..., B...) -> (A..., B...).
+
+    `axes` n: the last n axes of a with the first n of b, in order; a pair of axes or of lists of axes: those of a with
+    those of b. Raises ShapeError where the sizes of a pair differ.
+    """
+    a, b = _arrays(a, b)
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise ShapeError(f"tensordot: {axes} axes to sum over, a is {sig(a)}, b is {sig(b)}")
+        first, second = range(a.ndim - axes, a.ndim), range(axes)
+    else:
+        first, second = ((n,) if isinstance(n, int) else tuple(n) for n in axes)
+        first, second = check_axes("tensordot", first, a.ndim), check_axes("tensordot", second, b.ndim)
+    return _paired("tensordot", a, b, first, second)
+
+
+def _paired(what: str, a: Any, b: Any, first: Sequence[int], second: Sequence[int]) -> Any:
+    if len(first) != len(second):
+        raise ShapeError(f"{what}: {len(first)} axes of a are paired with {len(second)} axes of b")
+    a_axes, b_axes = list(range(a.ndim)), list(range(a.ndim, a.ndim + b.ndim))
+    for i, j in zip(first, second, strict=True):
+        if a.shape[i] != b.shape[j]:
+            raise ShapeError(
+                f"{what}: axis {i} of a has {a.shape[i]} entries, axis {j} of b has {b.shape[j]}: a {sig(a)}, b {sig(b)}"
+            )
+        b_axes[j] = i
+    paired = set(a_axes) & set(b_axes)
+    y_axes = tuple(n for n in (*a_axes, *b_axes) if n not in paired)
+    return contract(a, b, tuple(a_axes), tuple(b_axes), y_axes)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """NumPy's dot: the product of two numbers, vectors or matrices; otherwise a sum over the last axis of a and the last but one of b.
+
+    a (k), b (k) -> ();  a (n, k), b (k, m) -> (n, m);  a (..., k), b (B..., k, m) -> (..., B..., m).
+    Nothing is conjugated. For batches of matrices use `matmul`.
+    """
+    a, b = _arrays(a, b)
+    if not a.ndim or not b.ndim:
+        return mul(a, b)
+    if a.ndim <= 2 and b.ndim <= 2:
+        return matmul(a, b)
+    return _paired("dot", a, b, (a.ndim - 1,), (max(b.ndim - 2, 0),))
+
+
+def vdot(a: Any, b: Any) -> Any:
+    """Sum of conj(a) * b over all elements.  a, b with equally many elements -> ()."""
+    a, b = _arrays(a, b)
+    if a.dtype.kind == "c":
+        a = a.conj()
+    return matmul(a.reshape((math.prod(a.shape),)), b.reshape((math.prod(b.shape),)))
+
+
+def inner(a: Any, b: Any) -> Any:
+    """Sum over the last axes.  a (A..., k), b (B..., k) -> (A..., B...); a number multiplies. Nothing is conjugated."""
+    a, b = _arrays(a, b)
+    if not a.ndim or not b.ndim:
+        return mul(a, b)
+    return _paired("inner", a, b, (a.ndim - 1,), (b.ndim - 1,))
+
+
+@spelled
+def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
+    """Sum of conj(a) * b along one axis.  a, b (..., k) -> broadcast (...).
+
+    `axis` counts in the shapes as they are; the other axes broadcast.
+    """
+    a, b = _arrays(a, b)
+    i, j = check_axis("vecdot", axis, a.ndim), check_axis("vecdot", axis, b.ndim)
+    if a.shape[i] != b.shape[j]:
+        raise ShapeError(f"vecdot: a has {a.shape[i]} elements along axis {axis}, b has {b.shape[j]}")
+    if a.dtype.kind == "c":
+        a = a.conj()
+    if a.shape != b.shape:
+        if a.ndim != b.ndim and axis >= 0:
+            raise ShapeError(f"vecdot: axis {axis} of a {sig(a)} and of b {sig(b)}", hint="count the axis from the end")
+        shape = _broadcast("vecdot", a.shape, b.shape)
+        a, b = broadcast_to(a, shape), broadcast_to(b, shape)
+    labels = tuple(range(a.ndim))
+    k = check_axis("vecdot", axis, a.ndim)
+    return contract(a, b, labels, labels, labels[:k] + labels[k + 1 :])
+
+
+def _broadcast(what: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that two shapes broadcast to."""
+    n = max(len(a), len(b))
+    sizes = []
+    for i, j in zip((1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b, strict=True):
+        if i != j and 1 not in (i, j):
+            raise ShapeError(f"{what}: shapes do not broadcast: {a} and {b}")
+        sizes.append(j if i == 1 else i)
+    return tuple(sizes)
+
+
+def outer(a: Any, b: Any) -> Any:
+    """Every element of a times every element of b.  a (n), b (m) -> (n, m); more axes are flattened."""
+    a, b = _arrays(a, b)
+    a, b = a.reshape((math.prod(a.shape),)), b.reshape((math.prod(b.shape),))
+    return contract(a, b, (0,), (1,), (0, 1))
+
+
+def kron(a: Any, b: Any) -> Any:
+    """Kronecker product: a with each element replaced by that element times b.  a (n, m), b (k, l) -> (n k, m l).
+
+    Any number of axes; the operand with fewer gets leading axes of size 1.
+    """
+    a, b = _arrays(a, b)
+    n = max(a.ndim, b.ndim)
+    a, b = a.reshape((1,) * (n - a.ndim) + a.shape), b.reshape((1,) * (n - b.ndim) + b.shape)
+    left, right = tuple(range(0, 2 * n, 2)), tuple(range(1, 2 * n, 2))
+    y = contract(a, b, left, right, tuple(range(2 * n)))
+    return y.reshape(tuple(i * j for i, j in zip(a.shape, b.shape, strict=True)))
+
+
+# ---- products of fixed rank ----------------------------------------------------------------------------------------
+def mv(a: Any, b: Any) -> Any:
+    """Matrix times vector.  a (n, k), b (k) -> (n).  `matmul` takes every rank."""
+    return _of_rank("mv", a, b, 2, 1)
+
+
+def bmm(a: Any, b: Any) -> Any:
+    """Batch of matrix products, no broadcasting.  a (B, n, k), b (B, k, m) -> (B, n, m).  `matmul` takes every rank."""
+    a, b = _arrays(a, b)
+    if a.ndim == 3 and b.ndim == 3 and a.shape[0] != b.shape[0]:
+        raise ShapeError(f"bmm: a is a batch of {a.shape[0]} matrices, b of {b.shape[0]}", hint="matmul broadcasts")
+    return _of_rank("bmm", a, b, 3, 3)
+
+
+def _of_rank(what: str, a: Any, b: Any, n: int, m: int) -> Any:
+    a, b = _arrays(a, b)
+    if (a.ndim, b.ndim) != (n, m):
+        raise ShapeError(f"{what}: a has {a.ndim} axes, b has {b.ndim}, expected {n} and {m}", hint="matmul takes every rank")
+    return matmul(a, b)
+
+
+@op(broadcasts=True)
+def cross(be, a: Array, b: Array, axis: int = -1):
+    """Vector product in three dimensions.  a, b (..., 3) -> broadcast (..., 3); `axis` is where the 3 lies.
+
+    Raises ShapeError when there are not three components.
+    """
+    n = max(a.ndim, b.ndim)
+    axis = check_axis("cross", axis, n) - n  # from the end, where broadcasting aligns
+    for name, x in (("a", a), ("b", b)):
+        if -axis > x.ndim or x.shape[axis] != 3:
+            raise ShapeError(f"cross: {name} has {x.shape[axis] if -axis <= x.ndim else 'no'} components along axis {axis}, expected 3")
+    return be.cross(a, b, axis=axis)
+
+
+cross.vjp(a=lambda g, b, axis: cross(b, g, axis), b=lambda g, a, axis: cross(g, a, axis))
+
+
+def multi_dot(arrays: Sequence[Any]) -> Any:
+    """Product of several matrices, multiplied in the cheapest order.  (n, k), (k, l), ..., (p, m) -> (n, m).
+
+    The first may be a row (k), the last a column (p); that axis is gone from the result.
+    """
+    chain = _arrays(*arrays)
+    if len(chain) < 2:
+        raise ArgumentError(f"multi_dot: {len(chain)} matrices, needs two or more")
+    for i, x in enumerate(chain):
+        if x.ndim != 2 and not (x.ndim == 1 and i in (0, len(chain) - 1)):
+            raise ShapeError(f"multi_dot: matrix {i} is {sig(x)}, expected two axes (one for the first and the last)")
+    rows = [1 if chain[0].ndim == 1 else chain[0].shape[0], *(x.shape[0] for x in chain[1:])]
+    sizes = [*rows, 1 if chain[-1].ndim == 1 else chain[-1].shape[1]]
+    best = {(i, i): (0, i) for i in range(len(chain))}  # (first, last) -> (multiplications, where the last product splits)
+    for length in range(1, len(chain)):
+        for i in range(len(chain) - length):
+            j = i + length
+            best[i, j] = min(
+                (best[i, k][0] + best[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+    return _chained(chain, best, 0, len(chain) - 1)
+
+
+def _chained(chain: Sequence[Any], best: dict[tuple[int, int], tuple[int, int]], i: int, j: int) -> Any:
+    k = best[i, j][1]
+    return chain[i] if i == j else matmul(_chained(chain, best, i, k), _chained(chain, best, k + 1, j))

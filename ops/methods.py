@@ -177,6 +177,7 @@ SPECIAL: dict[str, Any] = {
     "long": _cast("int64"),
     "int": _cast("int32"),
     "bool": _cast("bool"),
+    "to_device": lambda x, device, /, *, stream=None: ops.to_device(x, device),
     "cpu": lambda x: ops.to_device(x, "cpu"),
     "cuda": lambda x, device=0: ops.to_device(x, f"cuda:{device}"),
     "contiguous": lambda x: x,

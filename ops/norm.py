@@ -1,3 +1,252 @@
-"""normalisation"""
+"""Normalisation: batch, layer, instance, group, RMS, and vectors to length one; scaled dot-product attention.
 
-__all__: list[str] = []
+All but the last two are one fused operation, `_standardize`, along different axes. Arguments follow PyTorch's
+`nn.functional`. May import: all of ops before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorgraph import backends, writes
+from tensorgraph.errors import ArgumentError, DtypeError, ShapeError, sig
+from tensorgraph.fused import fusable
+from tensorgraph.operation import Array
+from tensorgraph.ops.elementwise import astype, maximum, rsqrt, square
+from tensorgraph.ops.reduce import mean, vector_norm
+from tensorgraph.provenance import explained
+from tensorgraph.spelling import spelled
+from tensorgraph.tensor import Tensor
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
+
+
+@fusable
+def _standardize(input, weight, bias, centered, var, *, axis, eps, center=True, shape=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance taken over `axis`.
+
+    `centered` (x - mean) and `var` are given where somebody has them already: a kernel need not compute them again.
+    `center=False` leaves the mean where it is and takes the mean square for the variance. `shape`: of weight and bias
+    where they meet the input.
+    """
+    x = astype(input, "float32") if input.dtype.itemsize == 2 else input
+    if center:
+        x = x - mean(x, axis=axis, keepdims=True)
+    y = x * rsqrt(mean(square(x), axis=axis, keepdims=True) + eps)
+    if weight is not None:
+        y = y * (weight if shape is None else weight.reshape(shape))
+    if bias is not None:
+        y = y + (bias if shape is None else bias.reshape(shape))
+    return y if y.dtype == input.dtype else astype(y, input.dtype)
+
+
+def _floating(name: str, input: Any) -> None:
+    if input.dtype.kind not in "fc":
+        raise DtypeError(f"{name}: input is {sig(input)}, it must be of a floating dtype")
+
+
+def _check_per_channel(name: str, channels: int, **given: Any) -> None:
+    for what, value in given.items():
+        if value is not None and value.shape != (channels,):
+            raise ShapeError(f"{name}: {what} is {sig(value)}, the input has {channels} channels")
+
+
+# ---- batch ---------------------------------------------------------------------------------------------------------
+def _statistics(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """Of a raw array: mean, what remains without it, and its mean square; float32 for half precision."""
+    be = backends.backend_of(x)
+    wide = x.astype("float32") if x.dtype.itemsize == 2 else x
+    m = be.mean(wide, axis=axis, keepdims=True)
+    centered = wide - m
+    n = math.prod(x.shape[a] for a in axis)
+    return m, centered, be.dot_along(centered, centered, axis) / n
+
+
+def _update(running: Any, values: Any, momentum: float) -> None:
+    """running = (1 - momentum) running + momentum values, in place."""
+    array = running.array if isinstance(running, Tensor) else running
+    array *= 1 - momentum
+    array += (momentum * values).reshape(array.shape).astype(array.dtype)
+    writes.wrote(array)
+
+
+@explained
+def batch_norm(
+    input: Array,
+    running_mean: Array,
+    running_var: Array,
+    weight: Array = None,
+    bias: Array = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Every channel shifted and scaled to mean 0 and variance 1 over the batch (and space), then by weight and bias.
+
+    input (N, C, ...) -> the same; running_mean, running_var, weight, bias (C,) or None. In training the statistics
+    are the batch's, and the running ones move towards them by `momentum` (the variance with n - 1), in place; otherwise
+    the running ones are used. A constant channel gives bias, without NaN.
+
+    Raises ShapeError: another number of channels. ArgumentError: training with one value per channel, evaluation
+    without running statistics.
+    Source: Ioffe & Szegedy, Batch normalization, ICML 2015.
+    """
+    name = "batch_norm"
+    _floating(name, input)
+    if input.ndim < 2:
+        raise ShapeError(f"{name}: input is {sig(input)}, expected (N, C) or (N, C, ...)")
+    channels = input.shape[1]
+    _check_per_channel(name, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    shape = (1, channels) + (1,) * (input.ndim - 2)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(f"{name}: evaluation needs running_mean and running_var", hint="training=True uses the batch's")
+        return _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
+    n = math.prod(input.shape) // max(channels, 1)
+    if n <= 1:
+        raise ArgumentError(
+            f"{name}: {sig(input)} has {n} value{'s' * (n != 1)} per channel; in training there must be more than one",
+            hint="a larger batch, or model.eval()",
+        )
+    axis = (0, *range(2, input.ndim))
+    m, centered, v = _statistics(input.array if isinstance(input, Tensor) else input, axis)
+    if running_mean is not None:
+        _update(running_mean, m, momentum)
+    if running_var is not None:
+        _update(running_var, v * (n / (n - 1)), momentum)
+    return _standardize(input, weight, bias, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+
+
+def _with_statistics(input, mean_, var, weight, bias, eps, shape):
+    """The input normalised by given statistics: one product and one sum of the input's size."""
+    scale = rsqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    shift = -mean_ * scale
+    if bias is not None:
+        shift = shift + bias
+    y = input * scale.reshape(shape) + shift.reshape(shape)
+    return y if y.dtype == input.dtype else astype(y, input.dtype)
+
+
+@explained
+def instance_norm(
+    input: Array,
+    running_mean: Array = None,
+    running_var: Array = None,
+    weight: Array = None,
+    bias: Array = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Every channel of every example normalised over space.  input (N, C, ...) -> the same; the rest (C,) or None.
+
+    With `use_input_stats` (always, without running statistics) the running ones move towards the mean of those of the
+    batch; otherwise they are used. Raises as `batch_norm`.
+    Source: Ulyanov et al., Instance normalization, 2016.
+    """
+    name = "instance_norm"
+    _floating(name, input)
+    if input.ndim < 3:
+        raise ShapeError(f"{name}: input is {sig(input)}, expected (N, C, ...) with something to normalise over")
+    channels = input.shape[1]
+    _check_per_channel(name, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    shape = (1, channels) + (1,) * (input.ndim - 2)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(f"{name}: use_input_stats=False needs running_mean and running_var")
+        return _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
+    n = math.prod(input.shape[2:])
+    if n <= 1:
+        raise ArgumentError(f"{name}: {sig(input)} has {n} value{'s' * (n != 1)} per channel; there must be more than one")
+    axis = tuple(range(2, input.ndim))
+    centered = v = None
+    if running_mean is not None or running_var is not None:
+        m, centered, v = _statistics(input.array if isinstance(input, Tensor) else input, axis)
+        if running_mean is not None:
+            _update(running_mean, m.mean(axis=0), momentum)
+        if running_var is not None:
+            _update(running_var, v.mean(axis=0) * (n / (n - 1)), momentum)
+    return _standardize(input, weight, bias, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+
+
+# ---- layer, group, RMS ---------------------------------------------------------------------------------------------
+def _last_axes(name: str, input: Any, normalized_shape: Any, **given: Any) -> tuple[int, ...]:
+    """The axes that `normalized_shape` names: the last ones, which must have these sizes."""
+    _floating(name, input)
+    sizes = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (int(normalized_shape),)
+    if not sizes or input.shape[-len(sizes) :] != sizes:
+        raise ShapeError(f"{name}: the last axes of input {sig(input)} are not normalized_shape={sizes}")
+    for what, value in given.items():
+        if value is not None and value.shape != sizes:
+            raise ShapeError(f"{name}: {what} is {sig(value)}, expected normalized_shape={sizes}")
+    return tuple(range(input.ndim - len(sizes), input.ndim))
+
+
+@explained
+def layer_norm(
+    input: Array, normalized_shape: int | Sequence[int], weight: Array = None, bias: Array = None, eps: float = 1e-5
+) -> Any:
+    """The last axes shifted and scaled to mean 0 and variance 1, then by weight and bias.
+
+    input (..., *normalized_shape) -> the same; weight, bias normalized_shape or None. Raises ShapeError.
+    Source: Ba et al., Layer normalization, 2016.
+    """
+    axis = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    return _standardize(input, weight, bias, None, None, axis=axis, eps=eps, center=True, shape=None)
+
+
+@explained
+def rms_norm(
+    input: Array, normalized_shape: int | Sequence[int], weight: Array = None, eps: float | None = None
+) -> Any:
+    """The last axes divided by their root mean square, then times weight.
+
+    input (..., *normalized_shape) -> the same. eps is the dtype's rounding unit unless given. Raises ShapeError.
+    Source: Zhang & Sennrich, Root mean square layer normalization, NeurIPS 2019.
+    """
+    axis = _last_axes("rms_norm", input, normalized_shape, weight=weight)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    return _standardize(input, weight, None, None, None, axis=axis, eps=eps, center=False, shape=None)
+
+
+@explained
+def group_norm(input: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5) -> Any:
+    """Groups of channels of every example normalised together (and over space), then by weight and bias per channel.
+
+    input (N, C, ...) -> the same; weight, bias (C,) or None. Raises ShapeError, ArgumentError: C is not divisible.
+    Source: Wu & He, Group normalization, ECCV 2018.
+    """
+    name = "group_norm"
+    _floating(name, input)
+    if input.ndim < 2:
+        raise ShapeError(f"{name}: input is {sig(input)}, expected (N, C, ...)")
+    n, channels, *space = input.shape
+    _check_per_channel(name, channels, weight=weight, bias=bias)
+    if num_groups < 1 or channels % num_groups:
+        raise ArgumentError(f"{name}: {channels} channels cannot be parted into num_groups={num_groups}")
+    size = channels // num_groups
+    parted = input.reshape((n, num_groups, size, *space))
+    y = _standardize(
+        parted,
+        weight,
+        bias,
+        None,
+        None,
+        axis=tuple(range(2, parted.ndim)),
+        eps=eps,
+        center=True,
+        shape=(num_groups, size, *(1 for _ in space)),
+    )
+    return y.reshape(input.shape)
+
+
+@spelled
+def normalize(input: Array, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Any:
+    """x / max(||x||_p, eps) along an axis: vectors of length one; a zero vector stays zero.  input (...) -> the same."""
+    return input / maximum(vector_norm(input, p, axis, keepdims=True), eps)

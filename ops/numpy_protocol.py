@@ -6,12 +6,14 @@ same name. What has none says so. `np.asarray(t)` works for tensors outside a gr
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 
-from tensorgraph import backends, creation, ops
+from tensorgraph import backends, creation
 from tensorgraph.errors import ArgumentError, BackendError, DtypeError, GraphError, sig
+from tensorgraph.ops.transfer import to_device
 from tensorgraph.tensor import Tensor
 
 # NumPy names whose function is called otherwise here
@@ -43,11 +45,13 @@ _NEUTRAL: dict[str, Any] = {"out": None, "subok": True, "order": "K", "casting":
 
 def _function(name: str) -> Any:
     name = _RENAMED.get(name, name)
+    ops = importlib.import_module("tensorgraph.ops")
     return getattr(ops, name, None) or getattr(creation, name, None)
 
 
 def _keywords(what: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    if kwargs.get("out") is not None and kwargs.get("out") != (None,):
+    out = kwargs.get("out")
+    if out is not None and not (isinstance(out, tuple) and all(o is None for o in out)):
         raise GraphError(
             f"{what}: out= would overwrite an array behind the graph's back", hint="use the returned tensor"
         )
@@ -137,7 +141,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     if copy:
         array = be.copy(array)
     tensor = Tensor(array)
-    return tensor if device is None else ops.to_device(tensor, device)
+    return tensor if device is None else to_device(tensor, device)
 
 
 def methods() -> dict[str, Any]:

@@ -1,20 +1,28 @@
-"""Reductions: many elements to one, along one axis, several, or all. `axis` is an integer, a tuple or None (all).
+"""Reductions: many elements to one along one axis, several, or all of them (`axis=None`).
 
-The dtype stays, integers and booleans are summed as int64, half precision is accumulated in float32.
-May import: elementwise, shape.
+The dtype stays; integers and booleans are summed as integers, half precision is accumulated in float32. Products are
+in product.py, orders (median, argmax, ...) in sort.py. May import: elementwise, logic, index, shape.
 """
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
-from tensorgraph.errors import ShapeError
+from tensorgraph.backends import check_dtype
+from tensorgraph.errors import ArgumentError
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import Axis, count_along, kept_shape
-from tensorgraph.ops.elementwise import where
+from tensorgraph.ops import elementwise
+from tensorgraph.ops.axes import Axis, check_axes, count_along, kept_shape
+from tensorgraph.ops.elementwise import astype, sqrt, where
+from tensorgraph.ops.logic import isnan
 from tensorgraph.ops.shape import broadcast_to
+from tensorgraph.spelling import spelled
 
-__all__ = ["amax", "amin", "max", "mean", "min", "sum"]
+__all__ = [
+    "all", "amax", "amin", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "nanmean", "nansum", "std", "sum",
+    "var", "vector_norm",
+]  # fmt: skip
 
 
 def restore(y: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
@@ -22,10 +30,11 @@ def restore(y: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
     return y if keepdims or axis is None else y.reshape(kept_shape(shape, axis))
 
 
+# ---- sums -----------------------------------------------------------------------------------------------------------
 @op
 def sum(be, x: Array, axis: Axis = None, keepdims: bool = False, dtype: object = None):
     """Sum of the elements.  x (...) -> without the reduced axes (size 1 with keepdims).  The sum of nothing is 0."""
-    return be.sum(x, axis, keepdims, dtype)
+    return be.sum(x, axis, keepdims, dtype if dtype is None else check_dtype(dtype))
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims: broadcast_to(restore(g, x_shape, axis, keepdims), x_shape))
@@ -33,18 +42,75 @@ sum.vjp(x=lambda g, x_shape, axis, keepdims: broadcast_to(restore(g, x_shape, ax
 
 @op
 def mean(be, x: Array, axis: Axis = None, keepdims: bool = False):
-    """Arithmetic mean.  x (...) -> without the reduced axes; integers give float32. The mean of nothing is NaN."""
+    """Arithmetic mean.  x (...) -> without the reduced axes; integers give float32.  The mean of nothing is NaN."""
     return be.mean(x, axis, keepdims)
 
 
 def _mean_rule(g, x_shape, axis, keepdims):
-    n = count_along(x_shape, axis) or 1
-    return broadcast_to(restore(g / n, x_shape, axis, keepdims), x_shape)
+    return broadcast_to(restore(g / (count_along(x_shape, axis) or 1), x_shape, axis, keepdims), x_shape)
 
 
 mean.vjp(x=_mean_rule)
 
 
+@spelled
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum of the elements that are not NaN; the others get gradient 0.  x (...) -> without the reduced axes."""
+    return sum(where(isnan(x), 0, x), axis, keepdims)
+
+
+@spelled
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Mean of the elements that are not NaN, NaN where there is none.  x (...) -> without the reduced axes."""
+    missing = isnan(x)
+    n = sum(~missing, axis, keepdims)
+    total = sum(where(missing, 0, x), axis, keepdims)
+    return where(n == 0, float("nan"), total / where(n == 0, 1, n).astype(total.dtype))
+
+
+# ---- spread ---------------------------------------------------------------------------------------------------------
+def _deviation(x, axis, correction):
+    """x minus its mean, and what the squares are divided by; 0 where there is nothing to divide by."""
+    return x - mean(x, axis, True), builtins.max(count_along(x.shape, axis) - correction, 0)
+
+
+@op
+def var(be, x: Array, axis: Axis = None, correction: float = 0, keepdims: bool = False):
+    """Variance: mean of |x - mean|^2, with N - correction in the place of N.  x (...) -> without the reduced axes.
+
+    correction=0 as in NumPy (PyTorch's default is 1). NaN where N - correction is not positive. The gradient at a
+    constant x is 0.
+    """
+    return be.var(x, axis, correction, keepdims)
+
+
+def _var_rule(g, x, axis, correction, keepdims):
+    deviation, n = _deviation(x, axis, correction)
+    return restore(g, x.shape, axis, keepdims) * (2 / n if n else float("nan")) * deviation.conj()
+
+
+var.vjp(x=_var_rule)
+
+
+@op
+def std(be, x: Array, axis: Axis = None, correction: float = 0, keepdims: bool = False):
+    """Standard deviation, the root of `var`.  x (...) -> without the reduced axes.
+
+    At a constant x, where the root has no derivative, the gradient is 0.
+    """
+    return be.sqrt(be.var(x, axis, correction, keepdims))
+
+
+def _std_rule(g, x, y, axis, correction, keepdims):
+    deviation, n = _deviation(x, axis, correction)
+    safe = restore(g / where(y == 0, 1, y), x.shape, axis, keepdims)
+    return safe * (1 / n if n else float("nan")) * deviation.conj()
+
+
+std.vjp(x=_std_rule)
+
+
+# ---- extremes -------------------------------------------------------------------------------------------------------
 def _extreme_rule(g, x, y, axis, keepdims):
     ties = x == restore(y, x.shape, axis, keepdims)
     n = ties.astype(g.dtype).sum(axis=axis, keepdims=True)
@@ -55,8 +121,8 @@ def _extreme_rule(g, x, y, axis, keepdims):
 def max(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Largest element; NaN wins.  x (...) -> without the reduced axes.
 
-    Elements that tie for the maximum share the gradient evenly; a NaN gets none. Raises ShapeError where there is
-    nothing to choose from.
+    Elements that tie for the maximum share the gradient evenly; a NaN gets none. Along an axis only values come
+    back, as in NumPy; `argmax` has the indices. Raises ShapeError where there is nothing to choose from.
     """
     return be.max(x, axis, keepdims)
 
@@ -73,3 +139,97 @@ def min(be, x: Array, axis: Axis = None, keepdims: bool = False):
 min.vjp(x=_extreme_rule)
 
 amax, amin = max, min
+
+
+@op
+def logsumexp(be, x: Array, axis: Axis = None, keepdims: bool = False):
+    """log(sum(exp(x))) without overflow.  x (...) -> without the reduced axes.
+
+    -inf among the elements counts as nothing; of nothing but -inf (or no elements at all) the result is -inf, with
+    gradient 0.
+    """
+    return be.logsumexp(x, axis, keepdims)
+
+
+def _logsumexp_rule(g, x, y, axis, keepdims):
+    safe = where(y == -float("inf"), 0, y)
+    p = elementwise.exp(x - restore(safe, x.shape, axis, keepdims))
+    total = sum(p, axis, True)  # 1 but for the rounding of y, which is coarse where y is large
+    return restore(g, x.shape, axis, keepdims) * (p / where(total == 0, 1, total))
+
+
+logsumexp.vjp(x=_logsumexp_rule)
+
+
+# ---- norms ----------------------------------------------------------------------------------------------------------
+@op
+def _norm2(be, x: Array, axis: Axis = None, keepdims: bool = False):
+    """Root of the sum of squares; the gradient at 0 is 0."""
+    return be.norm2(x, axis, keepdims)
+
+
+def _norm2_rule(g, x, y, axis, keepdims):
+    return restore(g / where(y == 0, 1, y), x.shape, axis, keepdims) * x.conj()
+
+
+_norm2.vjp(x=_norm2_rule)
+
+
+@spelled
+def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Any:
+    """(sum |x|^ord)^(1/ord) of the elements along the axes.  x (...) -> without the reduced axes, real.
+
+    ord=inf and -inf: the largest and the smallest magnitude; ord=0: the number of elements that are not 0 (no
+    gradient). Where the norm or an element is 0 and has no derivative there, the gradient is 0. Raises ShapeError for
+    the largest or smallest of nothing.
+    """
+    if x.dtype.kind in "iub":
+        x = astype(x, "float32")
+    if ord == 2:
+        return _norm2(x, axis, keepdims)
+    magnitude = elementwise.abs(x)
+    if ord == 1:
+        return sum(magnitude, axis, keepdims)
+    if ord == float("inf"):
+        return max(magnitude, axis, keepdims)
+    if ord == -float("inf"):
+        return min(magnitude, axis, keepdims)
+    if ord == 0:
+        return astype(count_nonzero(x, axis, keepdims), magnitude.dtype)
+    if not isinstance(ord, (int, float)):
+        raise ArgumentError(f"vector_norm: ord {ord!r} is no number", hint="matrix norms: linalg.matrix_norm")
+    return _power_norm(magnitude, ord, axis, keepdims)
+
+
+@op
+def _power_norm(be, x: Array, ord: float, axis: Axis = None, keepdims: bool = False):
+    """(sum x^ord)^(1/ord) of non-negative x."""
+    return be.power_norm(x, ord, axis, keepdims)
+
+
+def _power_norm_rule(g, x, y, ord, axis, keepdims):
+    ratio = x / restore(where(y == 0, 1, y), x.shape, axis, keepdims)
+    slope = where(ratio == 0, 1, ratio) ** (ord - 1)
+    return where(ratio == 0, 0, restore(where(y == 0, 0, g), x.shape, axis, keepdims) * slope)
+
+
+_power_norm.vjp(x=_power_norm_rule)
+
+
+# ---- truth ----------------------------------------------------------------------------------------------------------
+@op
+def any(be, x: Array, axis: Axis = None, keepdims: bool = False):
+    """Whether an element is true (not 0; NaN is true).  x (...) -> bool.  False of nothing."""
+    return be.any(x, axis=axis, keepdims=keepdims)
+
+
+@op
+def all(be, x: Array, axis: Axis = None, keepdims: bool = False):
+    """Whether every element is true (not 0; NaN is true).  x (...) -> bool.  True of nothing."""
+    return be.all(x, axis=axis, keepdims=keepdims)
+
+
+@op
+def count_nonzero(be, x: Array, axis: Axis = None, keepdims: bool = False):
+    """How many elements are not 0.  x (...) -> int64."""
+    return (x != 0).sum(axis=axis, keepdims=keepdims)

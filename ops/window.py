@@ -7,6 +7,7 @@ May import: the engine.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,8 @@ def _total(same: str, n: int, kernel: int, stride: int, dilation: int) -> int:
 def pads(how: How, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple, dilation: tuple) -> tuple[tuple[int, int], ...]:
     """(before, after) for every axis."""
     padding = how.padding
+    if isinstance(padding, Pads):
+        return padding
     if isinstance(padding, str):
         if padding == "valid":
             return ((0, 0),) * how.axes
@@ -139,18 +142,66 @@ def convolution(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int,
     return geometry
 
 
+class Pads(tuple[tuple[int, int], ...]):
+    """Padding that is spelt out already; a negative number crops."""
+
+
+class Pool(NamedTuple):
+    """How pooling was asked for, as given. `ceil`: an output that still begins inside the image counts too."""
+
+    how: How
+    kernel_size: Any
+    ceil: bool = False
+    half: bool = True
+
+
 @lru_cache(maxsize=1024)
-def pooling(how: How, input_shape: tuple[int, ...], kernel_size: Any) -> tuple[tuple[int, ...], Geometry]:
-    """Kernel and geometry of windows that go over every channel by itself; a stride of None is the kernel's size."""
+def pooling(pool: Pool, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], Geometry]:
+    """Kernel and geometry of windows that go over every channel by itself; a stride of None is the kernel's size.
+
+    `half`: a window must not lie in the padding altogether, so there is at most half a kernel of it.
+    """
+    how = pool.how
     check_rank(how, input_shape)
     name, axes, sizes = how.name, how.axes, input_shape[2:]
-    kernel = per_axis(name, "kernel_size", kernel_size, axes)
+    kernel = per_axis(name, "kernel_size", pool.kernel_size, axes)
     stride = kernel if how.stride in (None, ()) else per_axis(name, "stride", how.stride, axes)
     dilation = per_axis(name, "dilation", how.dilation, axes)
-    geometry = Geometry(stride, pads(how, sizes, kernel, stride, dilation), dilation)
+    padding = pads(how, sizes, kernel, stride, dilation)
+    if pool.half and any(max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(padding, kernel, dilation, strict=True)):
+        raise ArgumentError(
+            f"{name}: padding={how.padding} is more than half of the kernel {kernel} (dilation {dilation}): a window "
+            "could lie in the padding altogether"
+        )
+    geometry = Geometry(stride, padding, dilation)
+    if pool.ceil:
+        geometry = geometry._replace(padding=tuple(map(_reach, sizes, kernel, stride, padding, dilation)))
     if min(geometry.output(sizes, kernel)) < 1:
         raise complain_no_pixel(how, geometry, sizes, kernel)
     return kernel, geometry
+
+
+def _reach(n: int, kernel: int, stride: int, pad: tuple[int, int], dilation: int) -> tuple[int, int]:
+    """Padding that lets the last window begin wherever it still meets the image or the padding before it."""
+    before, after = pad
+    span = dilation * (kernel - 1) + 1
+    out = -(-(n + before + after - span) // stride) + 1
+    if (out - 1) * stride >= n + before:
+        out -= 1
+    return before, max(after, (out - 1) * stride + span - n - before)
+
+
+@lru_cache(maxsize=1024)
+def counts(pool: Pool, input_shape: tuple[int, ...], include_pad: bool) -> int | tuple[tuple[int, ...], ...]:
+    """How many pixels a window averages: a number, or the sizes of all windows along every axis."""
+    kernel, geometry = pooling(pool, input_shape)
+    sizes = input_shape[2:]
+    asked = pads(pool.how, sizes, kernel, geometry.stride, geometry.dilation)
+    along = []
+    for n, k, s, (before, after), out in zip(sizes, kernel, geometry.stride, asked, geometry.output(sizes, kernel), strict=True):
+        low, high = (-before, n + after) if include_pad else (0, n)
+        along.append(tuple(min(i * s - before + k, high) - max(i * s - before, low) for i in range(out)))
+    return prod(kernel) if all(set(c) == {k} for c, k in zip(along, kernel, strict=True)) else tuple(along)
 
 
 @lru_cache(maxsize=1024)
@@ -184,3 +235,16 @@ def transposed_sizes(
             f"{name}: the output would have no pixel: sizes {sizes} from input {input_shape[2:]}, kernel {weight_shape[2:]}, padding {padding}"
         )
     return sizes
+
+
+@lru_cache(maxsize=1024)
+def untransposed(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int, ...], output_padding: Any) -> How:
+    """The convolution whose adjoint a transposed one is: where `output_padding` would give it windows more, it crops."""
+    if output_padding == 0:
+        return how
+    stride = per_axis(how.name, "stride", how.stride, how.axes)
+    dilation = per_axis(how.name, "dilation", how.dilation, how.axes)
+    extra = per_axis(how.name, "output_padding", output_padding, how.axes, least=0)
+    padding = pads(how, input_shape[2:], weight_shape[2:], stride, dilation)
+    cropped = ((before, after - e // s * s) for (before, after), e, s in zip(padding, extra, stride, strict=True))
+    return how._replace(padding=Pads(cropped))

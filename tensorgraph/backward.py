@@ -317,7 +317,9 @@ def _born(node: Node) -> tuple[str, ...]:
 
 def _give_out(g: Any, shared: bool) -> Tensor:
     """A gradient as its receiver gets it: memory that nobody else can see, and conjugated if it is complex."""
-    if not isinstance(g, Tensor):
+    if isinstance(g, Tensor):
+        g = Tensor(backends.backend_of(g.array).copy(g.array), g.node)
+    else:
         be = backends.backend_of(g)
         if type(g) not in backends.ARRAYS:
             g = be.asarray(g)

@@ -66,13 +66,12 @@ class _Recompute:
     def __init__(self, function, args, kwargs, state, nodes: list[Node]):
         self.function, self.args, self.kwargs, self.state = function, args, kwargs, state
         self.names = [node.name for node in nodes]
-        self.first = nodes[0].serial
         self.serials = {node.serial: i for i, node in enumerate(nodes)}
-        self.saved: list[tuple] | None = None
+        self.again: list[Node] | None = None
 
     def recompute(self, node: Node) -> tuple:
         """The saved arrays of `node`; the first call runs the function again."""
-        if self.saved is None:
+        if self.again is None:
             now = get_rng_state()
             set_rng_state(self.state)
             try:
@@ -87,5 +86,6 @@ class _Recompute:
                     f"{len(self.names)} then, {len(again)} now",
                     hint="it must do the same both times: no outside state, no randomness of another generator",
                 )
-            self.saved = [n.saved for n in again]
-        return self.saved[self.serials[node.serial]]
+            self.again = again
+        twin = self.again[self.serials[node.serial]]
+        return twin.saved if isinstance(twin.saved, tuple) else twin.saved.recompute(twin)  # a checkpoint inside this one

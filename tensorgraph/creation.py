@@ -56,20 +56,27 @@ def _array(data: Any, dtype: Any, device: str | None, copy: bool | None) -> Any:
                 hint="t.clone() stays in the graph, tensor(t.detach()) leaves it",
             )
         data = data.array
+    elif device is None and type(data) is np.ndarray and backends.get_default_device() != "cpu":
+        device = backends.get_default_device()
     source = backends.ARRAYS.get(type(data))
-    if source is not None and device is None:
-        array = data if dtype is None else data.astype(dtype, copy=False)
-        return source.copy(array) if copy and array is data else array
     if source is not None:
+        _check_numbers(data)
+        if device is None:
+            array = data if dtype is None else data.astype(dtype, copy=False)
+            return source.copy(array) if copy and array is data else array
         host = source.to_host(data)
     else:
         host = _from_python(data, dtype)
-        copy = False  # it is new already
-    if dtype is not None:
-        host = host.astype(dtype, copy=False)
+        copy = copy and not isinstance(data, (bool, int, float, complex, list, tuple, range))  # those share no memory
     target = backends.get(device)
-    array = target.from_host(host, device or backends.get_default_device())
-    return target.copy(array) if copy and array is data else array
+    cast = host if dtype is None else host.astype(dtype, copy=False)
+    array = target.from_host(cast, device or backends.get_default_device())
+    return target.copy(array) if copy and array is host else array
+
+
+def _check_numbers(data: Any) -> None:
+    if data.dtype.kind not in "fciub":
+        raise DtypeError(f"tensor: {type(data).__name__} of dtype {data.dtype} holds no numbers")
 
 
 def _from_python(data: Any, dtype: Any) -> np.ndarray:

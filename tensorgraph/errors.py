@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 class TensorgraphError(Exception):
     """Root of every error that tensorgraph raises on purpose.
@@ -51,6 +53,10 @@ class AxisError(ShapeError, IndexError):
 
 class OutOfRangeError(TensorgraphError, IndexError):
     """An index or a class label lies outside the array that it points into."""
+
+
+class LinAlgError(TensorgraphError, np.linalg.LinAlgError):
+    """A matrix has no inverse or no factors of the kind that is asked for: singular, not positive definite."""
 
 
 class DtypeError(TensorgraphError, TypeError):

@@ -70,7 +70,7 @@ class no_grad(set_grad_enabled):
     >>> with tg.no_grad():
     ...     w -= 0.5
     >>> w
-    tensor([0.5, 1.5], requires_grad=True)
+    tensor([0.5, 1.5], dtype=float32, requires_grad=True)
     """
 
     def __init__(self, value: bool = False):

@@ -80,6 +80,8 @@ class Operation:
         self.rules: dict[str, Callable] = {}
         self.plans: dict[Any, Plan] = {}
         self.narrowed: dict[Any, Callable] = {}
+        if not self.name.isidentifier():
+            raise TypeError(f"op: an operation needs a name, so write it with def, got {forward!r}")
         self._read_signature()
 
     def _read_signature(self) -> None:
@@ -439,7 +441,7 @@ def _variadic(operation: Operation) -> Any:
 # ---- saved values as part of the graph -------------------------------------------------------------------------------
 def from_nowhere(value: Any, node: Node | None) -> Any:
     """A saved value without a gradient."""
-    if isinstance(value, tuple):
+    if type(value) is tuple:  # a named tuple is a static argument
         return tuple(from_nowhere(v, node) for v in value)
     return Tensor(value) if type(value) in backends.ARRAYS else value
 

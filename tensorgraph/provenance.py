@@ -7,10 +7,11 @@ errors, pictures, reports.
 
 from __future__ import annotations
 
+import functools
 import linecache
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tensorgraph._checkout import CHECKOUT, PACKAGE
 from tensorgraph.errors import (
@@ -22,6 +23,7 @@ from tensorgraph.errors import (
     TensorgraphError,
     sig,
 )
+from tensorgraph.mode import current_scope
 
 if TYPE_CHECKING:
     from tensorgraph.operation import Node
@@ -45,11 +47,12 @@ internal = _Internal()
 
 
 class Birth(NamedTuple):
-    """A place in somebody's source: file, line (from 1), the expression that ran, and the function it ran in."""
+    """A place in somebody's source: file, line (from 1), the expression that ran, the whole line, and its function."""
 
     file: str
     line: int
     expression: str
+    text: str
     function: str
 
     def __str__(self) -> str:
@@ -73,7 +76,7 @@ def _place(code: Any, lasti: int) -> Birth:
         expression = text.encode()[left:right].decode(errors="replace")
     else:
         expression = text.strip()
-    return Birth(code.co_filename, line, expression.strip(), code.co_qualname)
+    return Birth(code.co_filename, line, expression.strip(), text.strip(), code.co_qualname)
 
 
 class Scope:
@@ -178,7 +181,7 @@ def explain(
             f"{op}: operands live on different devices: {where}", operands=lines, hint=f"move one: .to({first!r})"
         )
     text = str(error)
-    if type(error).__name__ == "AxisError":
+    if type(error).__name__ == "AxisError" or "duplicate value in 'axis'" in text:
         return AxisError(f"{op}: {text}", operands=lines)
     if isinstance(error, ValueError) and ("broadcast" in text or "shape" in text):
         shapes = " and ".join(f"{n} {sig(v)}" for n, v, _ in operands if getattr(v, "shape", None) is not None)
@@ -190,3 +193,24 @@ def explain(
         return ArgumentError(f"{op}: {text}", operands=lines)
     error.add_note("\n".join((f"in operation {op}", *("  " + line for line in lines))))
     return error
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def explained(function: F) -> F:
+    """For functions composed of operations: errors of their own checks get the lines of their operands too."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount + function.__code__.co_kwonlyargcount]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TensorgraphError as error:
+            if not error.operands:
+                given = {**dict(zip(names, args, strict=False)), **kwargs}
+                operands = ((n, getattr(v, "array", v), getattr(v, "node", None)) for n, v in given.items() if hasattr(v, "shape"))
+                error.operands = operand_lines(tuple(operands), current_scope())
+            raise
+
+    return call  # pyright: ignore[reportReturnType]

@@ -12,7 +12,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
+KEYWORDS = {
+    "axis": "dim",
+    "axis1": "dim1",
+    "axis2": "dim2",
+    "start_axis": "start_dim",
+    "end_axis": "end_dim",
+    "axes": "dims",
+    "keepdims": "keepdim",
+}
 
 METHODS = {
     "unsqueeze": "expand_dims",

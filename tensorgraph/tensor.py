@@ -229,7 +229,8 @@ class Tensor(_Methods):
 
             def keep(g: Tensor) -> None:
                 tensor = me()
-                if tensor is not None:
+                if tensor is not None:  # a copy: the same array may flow on into other gradients
+                    g = Tensor(backends.backend_of(g.array).copy(g.array), g.node)
                     tensor.grad = g if tensor.grad is None else tensor.grad + g
 
             self.register_hook(keep)

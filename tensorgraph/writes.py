@@ -57,7 +57,7 @@ def check(node: Node, saved: tuple) -> None:
                     f"{node.name}: its saved {name} {sig(value)} was overwritten before the backward pass used it",
                     operands=(
                         f"saved by     {made.expression if made else node.name}   {made or ''}".rstrip(),
-                        f"overwritten  {written.expression}   {written}",
+                        f"overwritten  {written.text}   {written}",
                     ),
                     hint="run backward() before the write, or write into a copy: t.clone()",
                 )

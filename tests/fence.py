@@ -249,7 +249,7 @@ def installed() -> Iterator[FenceBackend]:
     """The engine knows fence arrays, and the device `"fence"`, inside the block."""
     real = backends.get
     backends.register(FenceArray, fence)
-    backends.get = lambda device=None: fence if str(device) == "fence" else real(device)
+    backends.get = lambda device=None: fence if (device or backends.get_default_device()) == "fence" else real(device)
     try:
         yield fence
     finally:

@@ -18,7 +18,7 @@ from tensorgraph.spelling import KEYWORDS, UNSET
 
 STUB = Path(tensorgraph.__file__).with_name("methods.pyi")
 
-HEADER = '''"""The operators and methods of Tensor that are operations. Written by `python3 dev.py stubs`; do not edit."""
+HEADER = '''"""Tensor's operators and methods that are operations. Written by `python3 dev.py stubs`; do not edit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -37,8 +37,9 @@ PLAIN = {"int", "float", "bool", "str", "None", "tuple", "list", "Sequence", "Ca
 """The names that an annotation may be made of to be copied; anything else becomes Any."""
 
 RETURNS = {
-    "__array_ufunc__": "Any",
     "__array_function__": "Any",
+    "__array_namespace__": "Any",
+    "__array_ufunc__": "Any",
     "__contains__": "bool",
     "__iter__": "Iterator[Tensor]",
     "dim": "int",
@@ -74,9 +75,11 @@ def member(name: str, value: Any) -> Iterator[str]:
     doc = (inspect.getdoc(value) or "").partition("\n")[0].partition("  ")[0]
     if isinstance(value, property):
         yield "    @property"
-    override = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
+    body = "" if doc else " ..."
+    if name in ("__eq__", "__ne__"):
+        body += "  # type: ignore[override]  # object's return bool"
     parameters = ", ".join(["self", *(parameters_of(function) if function is value else ())])
-    yield f"    def {name}({parameters}) -> {returns(name, function)}:{override}{'' if doc else ' ...'}"
+    yield f"    def {name}({parameters}) -> {returns(name, function)}:{body}"
     if doc:
         yield f"        {'r' * (chr(92) in doc)}\"\"\"{doc}\"\"\""
 
@@ -106,7 +109,8 @@ def returns(name: str, function: Any) -> str:
     if operation is not None:
         results = len(operation.outputs or "y") + len(operation.aux)
         return "Tensor" if results == 1 else f"tuple[{', '.join(['Tensor'] * results)}]"
-    return plain(getattr(function, "__annotations__", {}).get("return", "Tensor"))
+    annotation = getattr(function, "__annotations__", {}).get("return", "Tensor")
+    return plain(re.sub(r"\b(Array|Any)\b", "Tensor", annotation) if isinstance(annotation, str) else annotation)
 
 
 def plain(annotation: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tensorgraph.backends.convolution import Convolution
 from tensorgraph.backends.indexing import Indexing
+from tensorgraph.backends.kernels import KERNELS
 from tensorgraph.backends.linear import Linear
 from tensorgraph.backends.pooling import Pooling
 from tensorgraph.backends.random import Random
@@ -30,7 +31,7 @@ class Backend(Convolution, Indexing, Linear, Pooling, Random, Reduction):
     name: str
 
     def __init__(self) -> None:
-        self._kernels: dict[str, Callable] = {}
+        self._kernels: dict[str, Callable] = dict(KERNELS)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

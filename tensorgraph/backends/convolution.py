@@ -67,13 +67,12 @@ class Convolution:
         lead = x.ndim - len(padding)
         sizes = tuple(n + before + after for n, (before, after) in zip(x.shape[lead:], padding, strict=True))
         out = self.xp.full((*x.shape[:lead], *sizes), value, dtype=x.dtype)
-        out[self.inner(out, padding)] = x[self.inner(x, [(-before, -after) for before, after in padding])]
+        out[_inside(sizes, padding)] = x[_inside(x.shape[lead:], [(-before, -after) for before, after in padding])]
         return out
 
-    def inner(self, x: Any, padding: Sequence[tuple[int, int]]) -> tuple:
-        """The index that takes the padding off again (what is negative was cropped, and stays)."""
-        sizes = x.shape[x.ndim - len(padding) :]
-        return (..., *(slice(max(b, 0), n - max(a, 0)) for n, (b, a) in zip(sizes, padding, strict=True)))
+    def trimmed(self, x: Any, padding: Sequence[tuple[int, int]]) -> Any:
+        """`x` without its padding: the adjoint of `padded`, in memory of its own size."""
+        return self.padded(x, [(-before, -after) for before, after in padding])
 
     def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None) -> Any:
         """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out)."""
@@ -100,7 +99,7 @@ class Convolution:
             image[cut] += spread.reshape(len(g), groups * w.shape[1], *out)
         if bias is not None:
             image += bias.reshape(-1, *(1,) * len(sizes))
-        return image[self.inner(image, geometry.padding)].astype(result_dtype(g.dtype, w.dtype), copy=False)
+        return self.trimmed(image, geometry.padding).astype(result_dtype(g.dtype, w.dtype), copy=False)
 
     def correlate_weight(self, g: Any, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
         """g (N, K, *out), x (N, C, *sizes) -> (K, C/groups, *kernel)."""
@@ -131,7 +130,11 @@ class Convolution:
         image = self.xp.zeros((*y.shape[:2], *grown), dtype=accumulator(y.dtype))
         for tap, cut in geometry.taps(kernel, out):
             image[cut] += y[(slice(None), slice(None), *tap)]
-        return image[self.inner(image, geometry.padding)].astype(y.dtype, copy=False)
+        return self.trimmed(image, geometry.padding).astype(y.dtype, copy=False)
+
+
+def _inside(sizes: Sequence[int], padding: Sequence[tuple[int, int]]) -> tuple:
+    return (..., *(slice(max(before, 0), n - max(after, 0)) for n, (before, after) in zip(sizes, padding, strict=True)))
 
 
 def _matrices(w: Any, tap: Sizes, groups: int, dtype: Any) -> Any:

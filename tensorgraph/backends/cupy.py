@@ -39,6 +39,12 @@ class CupyBackend(Backend):
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return self.xp.byte_bounds(array)
 
+    def lapack(self, name: str, *arrays: Any, **options: Any) -> Any:
+        import cupyx
+
+        with cupyx.errstate(linalg="raise"):  # CuPy otherwise returns NaN for a singular matrix
+            return super().lapack(name, *arrays, **options)
+
     def add_at(self, out: Any, index: Any, values: Any) -> None:
         import cupyx
 

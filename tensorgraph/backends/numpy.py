@@ -41,6 +41,7 @@ class NumpyBackend(Backend):
         return y
 
     def add_at(self, out: np.ndarray, index: Any, values: Any) -> None:
-        """`out[index] += values`: one flat list of positions, for which alone `ufunc.at` is fast."""
-        positions = np.arange(out.size).reshape(out.shape)[index]
-        np.add.at(out.reshape(-1), positions.ravel(), np.broadcast_to(values, positions.shape).ravel())
+        """`out[index] += values`: by one flat list of places, for which alone `ufunc.at` is fast."""
+        places = self.places(index, out.shape)
+        values = values if values.shape == places.shape else np.broadcast_to(values, places.shape)
+        np.add.at(out.reshape(-1), places.reshape(-1), values.reshape(-1))

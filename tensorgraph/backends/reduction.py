@@ -17,40 +17,94 @@ HALF = np.dtype("float16")
 DOUBLE = np.dtype("float64")
 
 
+def _wide(x: Any) -> Any:
+    """x in a dtype that it is safe to accumulate in: half precision as float32, integers as float64."""
+    if x.dtype is HALF:
+        return x.astype(FLOAT)
+    return x if x.dtype.kind in "fc" else x.astype(DOUBLE)
+
+
 class Reduction:
-    """Reductions in terms of the array's own methods."""
+    """Reductions in terms of `xp` and the array's own methods. `axis` is an integer, a tuple or None."""
 
     xp: Any
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-        """Sum; half precision is accumulated in float32."""
+        """Sum of the elements."""
         if x.dtype is HALF and dtype is None:
             return x.sum(axis=axis, dtype=FLOAT, keepdims=keepdims).astype(HALF)
         return x.sum(axis=axis, dtype=dtype, keepdims=keepdims)
 
+    def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """Arithmetic mean; NaN of nothing."""
+        dtype = x.dtype
+        wide = FLOAT if dtype is HALF else None if dtype.kind in "fc" else DOUBLE
+        total = x.sum(axis=axis, dtype=wide, keepdims=keepdims)
+        if not x.size:
+            return (total + float("nan")).astype(total.dtype if wide is None else FLOAT)
+        mean = total / (x.size // total.size)
+        return mean.astype(HALF) if dtype is HALF else mean
+
+    def var(self, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+        """Mean of |x - mean|^2 with N - correction in the place of N; NaN where that is not positive."""
+        wide = _wide(x)
+        mean = self.mean(wide, axis, True)
+        deviation = wide - mean
+        squares = deviation * deviation if x.dtype.kind != "c" else deviation.real**2 + deviation.imag**2
+        total = squares.sum(axis=axis, keepdims=keepdims)
+        n = (x.size // mean.size if mean.size else 0) - correction
+        var = total / n if n > 0 else total + float("nan")
+        return var.astype(HALF) if x.dtype is HALF else var
+
     def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Largest element; NaN wins."""
         if x.size == 0:
-            self._refuse_nothing("max", x, axis)
+            self.refuse_nothing("max", x, axis)
         return x.max(axis=axis, keepdims=keepdims)
 
     def min(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Smallest element; NaN wins."""
         if x.size == 0:
-            self._refuse_nothing("min", x, axis)
+            self.refuse_nothing("min", x, axis)
         return x.min(axis=axis, keepdims=keepdims)
 
-    def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        """Mean; half precision is accumulated in float32, integers in float64. The mean of nothing is NaN."""
-        dtype = x.dtype
-        kind = dtype.kind
-        total = x.sum(axis=axis, dtype=FLOAT if dtype is HALF else None if kind in "fc" else DOUBLE, keepdims=keepdims)
-        n = x.size // total.size if total.size else 0
-        if not n:
-            return (total + float("nan")).astype(total.dtype)
-        return (total / n).astype(HALF) if dtype is HALF else total / n
+    def logsumexp(self, x: Any, axis: Any, keepdims: bool) -> Any:
+        """log(sum(exp(x))), shifted by the largest element where that is finite; -inf of nothing."""
+        xp, wide = self.xp, _wide(x)
+        if not x.size:
+            return x.sum(axis=axis, keepdims=keepdims) - float("inf")
+        top = wide.max(axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, 0)
+        total = xp.exp(wide - top).sum(axis=axis, keepdims=keepdims)
+        nothing = total == 0
+        y = xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape))
+        return y.astype(x.dtype if x.dtype is HALF else wide.dtype)
 
-    def _refuse_nothing(self, op: str, x: Any, axis: Any) -> None:
-        """Raises ShapeError when an extreme of no elements is asked for."""
-        if x.sum(axis=axis).size or axis is None:  # an extreme for every one of no rows is fine
-            raise ShapeError(f"{op}: {sig(x)} has no elements along axis {axis}, and nothing has no {op}imum")
+    def norm2(self, x: Any, axis: Any, keepdims: bool) -> Any:
+        """Root of the sum of |x|^2."""
+        wide = _wide(x)
+        squares = wide * wide if x.dtype.kind != "c" else wide.real**2 + wide.imag**2
+        y = self.xp.sqrt(squares.sum(axis=axis, keepdims=keepdims))
+        return y.astype(HALF) if x.dtype is HALF else y
+
+    def power_norm(self, x: Any, ord: float, axis: Any, keepdims: bool) -> Any:
+        """(sum x^ord)^(1/ord) of non-negative x, 0 where a zero has a negative power."""
+        xp, wide = self.xp, _wide(x)
+        zero = wide == 0
+        powers = xp.where(zero, 0 if ord > 0 else float("inf"), xp.where(zero, 1, wide) ** ord)
+        total = powers.astype(wide.dtype).sum(axis=axis, keepdims=keepdims)
+        empty = (total == 0) | (total == float("inf"))
+        y = xp.where(empty, total if ord > 0 else 1 / xp.where(total == 0, 1, total), xp.where(empty, 1, total) ** (1 / ord))
+        return y.astype(x.dtype if x.dtype is HALF else wide.dtype)
+
+    def dot_along(self, a: Any, b: Any, axis: tuple[int, ...]) -> Any:
+        """Sum of a * b (of one shape) over some axes, which stay with size 1; the products are not written out."""
+        letters = "abcdefghijklmnopqrstuvwxyz"[: a.ndim]
+        kept = "".join([c for i, c in enumerate(letters) if i not in axis])
+        shape = [1 if i in axis else n for i, n in enumerate(a.shape)]
+        return self.xp.einsum(f"{letters},{letters}->{kept}", a, b).reshape(shape)
+
+    def refuse_nothing(self, op: str, x: Any, axis: Any) -> None:
+        """Raises ShapeError when a result would have to be chosen from no elements."""
+        if x.any(axis=axis).size:
+            raise ShapeError(f"{op}: {sig(x)} has no elements along axis {axis}, and there is no {op} of nothing")

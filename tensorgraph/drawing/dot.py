@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from tensorgraph.drawing.walk import Cluster, Drawing, Vertex
+from tensorgraph.drawing.walk import Cluster, Drawing, Edge, Vertex
 
 _FONT = "Helvetica,Arial,sans-serif"
 _HEAD = f"""digraph tensorgraph {{
@@ -54,8 +54,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
         stack.append(indent + "}")
         stack.extend(reversed(cluster.children))
     for edge in drawing.edges:
-        label = f' [label="{_quoted(edge.label)}"]' if edge.label else ""
-        yield f"  {edge.source.key} -> {edge.target.key}{label}"
+        yield f"  {edge.source.key} -> {edge.target.key}{_arrow(edge)}"
     yield "}"
 
 
@@ -67,6 +66,17 @@ def _vertex(vertex: Vertex, indent: str) -> str:
     notes = "".join(f'<br/><font point-size="9" color="{grey}">{_html(line)}</font>' for line in vertex.note.splitlines())
     style = _STYLE[vertex.kind] + (_RESULT if vertex.result else "")
     return f'{indent}{vertex.key} [label=<{title}{notes}>, tooltip="{_quoted(vertex.tooltip)}"{style}]'
+
+
+def _arrow(edge: Edge) -> str:
+    """The way through the graph is drawn straighter than what comes in from the side."""
+    if edge.source.kind == "parameter":
+        return ""
+    attributes = [f'label=" {_quoted(edge.label)}"'] if edge.label else []
+    attributes.append("weight=8")
+    if edge.span > 1:
+        attributes.append(f"minlen={edge.span}")
+    return f" [{', '.join(attributes)}]"
 
 
 def _frame(cluster: Cluster) -> str:

@@ -47,11 +47,12 @@ class Vertex:
 
 @dataclass(slots=True)
 class Edge:
-    """An arrow along which `label` (shape and dtype) flows."""
+    """An arrow along which `label` (shape and dtype) flows. `span`: how many rows down its target is at least."""
 
     source: Vertex
     target: Vertex
     label: str
+    span: int = 1
 
 
 @dataclass(slots=True)
@@ -125,12 +126,13 @@ class _Layout:
                 self._arrows(node)
         self._place_parameters()
         self._describe_folded()
+        self._stack_clusters()
         for vertex in self.vertices:
             if vertex.cluster is not None:
                 vertex.cluster.members.append(vertex)
         top = list(self.outermost.values())
         for cluster in top:
-            _drop_trivial(cluster)
+            _drop_trivial_frames(cluster)
         for i, vertex in enumerate(self.vertices):
             vertex.key = f"n{i}"
         return Drawing(self.vertices, list(self.edges.values()), [c for c in top if c.members or c.children])
@@ -153,10 +155,9 @@ class _Layout:
 
     def _operation(self, node: Node) -> None:
         cluster = None if node.scope is None else self._cluster(node.scope)
-        fold = cluster
-        while fold is not None and fold.depth > self.depth:
-            fold, cluster = fold.parent, fold
-        if cluster is not None and cluster.depth >= self.depth:
+        while cluster is not None and cluster.depth > self.depth:
+            cluster = cluster.parent
+        if cluster is not None and cluster.depth == self.depth:
             made = self.folded.get(cluster)
             if made is None:
                 made = self.folded[cluster] = self._add(Vertex("module", cluster.title, cluster.kind, "", cluster.parent))
@@ -180,6 +181,9 @@ class _Layout:
                 swallowed[vertex] = targets[0]
             else:
                 vertex.cluster = _common([target.cluster for target in targets])
+                if vertex.cluster is not None:
+                    within = vertex.cluster.path.partition(".")[2]
+                    vertex.title = vertex.title.removeprefix(f"{within}.") if within else vertex.title
         for node in self.nodes:
             vertex = self.by_node.get(node.serial)
             if vertex in swallowed:
@@ -196,6 +200,20 @@ class _Layout:
                 lines.append(f"{numbers:,} parameters")
             vertex.tooltip = "\n".join([vertex.title, *lines])
             vertex.note = "\n".join([vertex.note, *lines[1:]])
+
+    def _stack_clusters(self) -> None:
+        """Makes room above a module for its parameters, so that modules stand below each other, not side by side."""
+        height: dict[Vertex, int] = {v: 1 for v in self.vertices if v.kind == "parameter"}  # rows made of parameters alone
+        incoming: dict[Vertex, list[Edge]] = {}
+        for edge in self.edges.values():
+            incoming.setdefault(edge.target, []).append(edge)
+        for target, edges in incoming.items():  # in the order in which the operations ran
+            rows = [height.get(edge.source, 0) for edge in edges]
+            if all(rows):
+                height[target] = max(rows) + 1
+            for edge in edges:
+                if edge.source not in height and edge.source.cluster is not target.cluster:
+                    edge.span = max(rows) + 1
 
     # ---- edges ---------------------------------------------------------------------------------------------------
     def _arrows(self, node: Node) -> None:
@@ -325,7 +343,7 @@ def _upwards(cluster: Cluster | None) -> Iterator[Cluster]:
         cluster = cluster.parent
 
 
-def _drop_trivial(top: Cluster) -> None:
+def _drop_trivial_frames(top: Cluster) -> None:
     """A module that ran one operation and nothing else becomes a note on that operation instead of a frame around it."""
     stack, order = [top], []
     while stack:
@@ -334,11 +352,10 @@ def _drop_trivial(top: Cluster) -> None:
         stack.extend(cluster.children)
     for cluster in reversed(order):
         cluster.children = [child for child in cluster.children if child.members or child.children]
-        if cluster.parent is None or cluster.children or len(cluster.members) != 1:
+        if cluster.children or len(cluster.members) != 1 or cluster.members[0].kind != "operation":
             continue
-        (only,) = cluster.members
-        if only.kind == "operation":
-            only.note = only.note or cluster.title
-            only.cluster = cluster.parent
+        only = cluster.members.pop()
+        only.cluster = cluster.parent
+        only.note = only.note or ": ".join(filter(None, (cluster.title, cluster.kind)))
+        if cluster.parent is not None:
             cluster.parent.members.append(only)
-            cluster.members = []

@@ -1,0 +1,140 @@
+"""Pooling layers: the largest element or the mean of every window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorgraph import ops
+from tensorgraph.errors import ArgumentError
+from tensorgraph.nn import arguments as check
+from tensorgraph.nn.module import Module
+
+__all__ = ["AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d"]
+
+
+class _Pool(Module):
+    """What max and average pooling share. Settings stay as they were given, as in PyTorch's repr."""
+
+    axes: int
+
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
+        super().__init__()
+        name = type(self).__name__
+        kernel = check.sizes(self.axes, name, kernel_size=kernel_size)
+        check.sizes(self.axes, name, stride=kernel_size if stride is None else stride)
+        pads = check.sizes(self.axes, name, 0, padding=padding)
+        if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
+            raise ArgumentError(f"{name}: padding={padding} is more than half of kernel_size={kernel_size}")
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+
+
+class _MaxPool(_Pool):
+    _operation: Any
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ):
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        check.sizes(self.axes, type(self).__name__, dilation=dilation)
+        self.dilation, self.return_indices = dilation, return_indices
+
+    def forward(self, input: Any) -> Any:
+        return self._operation(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """Largest element of every window.  input (N, C, L) -> (N, C, L'); see `ops.max_pool1d`."""
+
+    axes = 1
+    _operation = staticmethod(ops.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """Largest pixel of every window.  input (N, C, H, W) -> (N, C, H', W'); see `ops.max_pool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    """Largest voxel of every window.  input (N, C, D, H, W) -> (N, C, D', H', W'); see `ops.max_pool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.max_pool3d)
+
+
+class _AvgPool(_Pool):
+    _operation: Any
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ):
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        if divisor_override == 0:
+            raise ArgumentError(f"{type(self).__name__}: divisor_override must not be 0")
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, input: Any) -> Any:
+        return self._operation(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPool):
+    """Mean of every window.  input (N, C, L) -> (N, C, L'); see `ops.avg_pool1d`."""
+
+    axes = 1
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    ):
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    def forward(self, input: Any) -> Any:
+        return ops.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class AvgPool2d(_AvgPool):
+    """Mean of every window.  input (N, C, H, W) -> (N, C, H', W'); see `ops.avg_pool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """Mean of every window.  input (N, C, D, H, W) -> (N, C, D', H', W'); see `ops.avg_pool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.avg_pool3d)

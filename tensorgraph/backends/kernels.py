@@ -1,0 +1,175 @@
+"""Fast forms of fused operations (fused.py), in the array library's own functions: every backend starts with them.
+
+Each is `kernel(be, *arrays, wanted, **settings) -> (value, pullback)`, or None for arrays that it leaves to the
+definition. Imported by backends/array.py only. Half precision is computed in float32.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+FLOAT = np.dtype("float32")
+
+
+def _wide(x: Any) -> Any:
+    """Half precision as float32."""
+    return x.astype(FLOAT) if x.dtype.itemsize == 2 else x
+
+
+# ---- softmax cross-entropy -----------------------------------------------------------------------------------------
+def cross_entropy(
+    be: Any,
+    input: Any,
+    target: Any,
+    weight: Any,
+    *,
+    wanted: tuple,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+    count: int,
+) -> Any:
+    """Loss of class indices from max, exp and sum; the gradient softmax - one-hot from what the forward pass left.
+
+    input (C,), (N, C) or (N, C, ...), target without C, weight (C,) or None; `count` labels are not ignored.
+    """
+    if wanted[2] or input.dtype.kind != "f" or not input.size:
+        return None
+    x = _wide(input)
+    if x.ndim == 1:
+        x = x.reshape(1, -1)
+    elif x.ndim > 2:
+        x = be.moveaxis(x, 1, -1)
+    outer = x.shape[:-1]
+    x = x.reshape(-1, x.shape[-1])
+    n, classes = x.shape
+    labels = target.reshape(n)
+    valid = None
+    if count < n:
+        valid = labels != ignore_index
+        labels = be.where(valid, labels, 0)
+    rows = be.arange(n)
+    e = x - be.max(x, axis=1, keepdims=True)
+    score = e[rows, labels]
+    mean_score = None
+    if label_smoothing:
+        mean_score = be.sum(e, axis=1) / classes if weight is None else be.matmul(e, weight) / classes
+    be.exp(e, out=e)
+    z = be.sum(e, axis=1)
+    log_z = be.log(z)
+    loss = log_z - score
+    of_labels = None if weight is None else weight[labels]
+    if of_labels is not None:
+        loss *= of_labels
+    if mean_score is not None:
+        of_all = 1 if weight is None else be.sum(weight) / classes
+        loss = (1 - label_smoothing) * loss + label_smoothing * (of_all * log_z - mean_score)
+    if valid is not None:
+        loss = be.where(valid, loss, 0)
+    if reduction == "none":
+        value = loss.reshape(target.shape)
+    else:
+        total = 1
+        if reduction == "mean":
+            total = count if weight is None else be.sum(of_labels if valid is None else of_labels * valid)
+        value = be.sum(loss) / total
+
+    def pullback(g: Any) -> tuple:
+        share = _wide(g).reshape(-1) if reduction == "none" else _wide(g) / total  # of every row in the loss
+        if valid is not None:
+            share = share * valid
+        of_row = share if of_labels is None else share * of_labels  # times the weight of its label
+        down = of_row if mean_score is None else (1 - label_smoothing) * of_row
+        up = down if mean_score is None else down + label_smoothing * of_all * share
+        d = e * be.reshape(up / z, (-1, 1))
+        d[rows, labels] -= down
+        if mean_score is not None:
+            even = be.reshape(share * (label_smoothing / classes), (-1, 1))
+            d -= even if weight is None else even * weight
+        d = d.reshape(*outer, classes)
+        if input.ndim == 1:
+            d = d.reshape(classes)
+        elif input.ndim > 2:
+            d = be.moveaxis(d, -1, 1)
+        return (d.astype(input.dtype, copy=False), None, None)
+
+    return value.astype(input.dtype), pullback
+
+
+# ---- normalisation -------------------------------------------------------------------------------------------------
+def _spread(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """The axes along which an array of `shape` is broadcast to `ndim` axes (sizes of 1 count, they do no harm)."""
+    return tuple([i for i in range(ndim) if i < ndim - len(shape) or shape[i - ndim] == 1])
+
+
+def standardize(
+    be: Any,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    centered: Any,
+    var: Any,
+    *,
+    wanted: tuple,
+    axis: tuple[int, ...],
+    eps: float,
+    center: bool,
+    shape: tuple[int, ...] | None,
+) -> Any:
+    """(x - mean) / sqrt(var + eps) * weight + bias; what is kept is one array of x's size."""
+    if wanted[3] or wanted[4] or input.dtype.kind != "f" or not input.size:
+        return None
+    x = _wide(input) if centered is None else centered
+    n = prod(x.shape[a] for a in axis)
+    w, b = (None if p is None else _wide(p if shape is None else p.reshape(shape)) for p in (weight, bias))
+    if center and centered is None:
+        x = x - be.mean(x, axis=axis, keepdims=True)
+    r = 1 / be.sqrt((be.dot_along(x, x, axis) / n if var is None else var) + eps)
+    per_slice = w is None or all(w.ndim < x.ndim - a or w.shape[a - x.ndim] == 1 for a in axis)
+    if per_slice:  # one factor for every normalised slice: x stays as it is
+        scale = r if w is None else r * w
+        y = x * scale
+    else:
+        x = x * r if x is input or x is centered else be.multiply(x, r, out=x)
+        y = x * w
+    if b is not None:
+        y += b
+
+    def pullback(g: Any) -> tuple:
+        g = _wide(g)
+        gw = gb = None
+        if per_slice:
+            along, total = be.dot_along(g, x, axis), be.sum(g, axis=axis, keepdims=True)
+            if wanted[1]:
+                gw = be.sum(along * r, axis=_spread(w.shape, x.ndim))
+            if wanted[2]:
+                gb = be.sum(total, axis=_spread(b.shape, x.ndim))
+            gx = x * (along * r * r * scale * (-1 / n))
+            if center:
+                gx -= total * scale * (1 / n)
+            gx += g * scale
+        else:
+            if wanted[1]:
+                gw = be.dot_along(g, x, _spread(w.shape, x.ndim))
+            if wanted[2]:
+                gb = be.sum(g, axis=_spread(b.shape, x.ndim))
+            g = g * w
+            gx = x * (be.dot_along(g, x, axis) * (-1 / n))
+            if center:
+                gx -= be.sum(g, axis=axis, keepdims=True) * (1 / n)
+            gx += g
+            gx *= r
+        if gw is not None:
+            gw = gw.reshape(weight.shape).astype(weight.dtype, copy=False)
+        if gb is not None:
+            gb = gb.reshape(bias.shape).astype(bias.dtype, copy=False)
+        return gx.astype(input.dtype, copy=False), gw, gb, None, None
+
+    return y.astype(input.dtype, copy=False), pullback
+
+
+KERNELS = {"softmax_cross_entropy": cross_entropy, "standardize": standardize}
+"""name of a fused operation -> its kernel"""

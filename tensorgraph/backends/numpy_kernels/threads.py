@@ -1,0 +1,91 @@
+"""A few threads that share the tiles of one computation. NumPy and BLAS release the interpreter lock while they work.
+
+`parallel(task, n, cost)` calls `task(i)` for every i below n, on all threads when the work is worth a hop. BLAS runs
+with one thread inside, because a tile per thread is faster than a tile for all. Imported by the kernels beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from tensorgraph.backends.numpy_kernels import blas
+
+HOP = 3e5
+"""Work in nanoseconds below which waking another thread does not pay."""
+
+
+class _Job:
+    """Tiles that are still to be taken, and what went wrong in one of them."""
+
+    def __init__(self, task: Callable[[int], Any], n: int):
+        self.task = task
+        self.tiles = iter(range(n))
+        self.error: BaseException | None = None
+        self.done: SimpleQueue[None] = SimpleQueue()
+
+    def work(self) -> None:
+        try:
+            for i in self.tiles:
+                self.task(i)
+        except BaseException as error:
+            self.error = error
+            for _ in self.tiles:
+                pass
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.free = threading.Lock()
+        self.helpers = 0
+
+    def _help(self) -> None:
+        while True:
+            job = self.jobs.get()
+            job.work()
+            job.done.put(None)
+            del job
+
+    def run(self, task: Callable[[int], Any], n: int, helpers: int) -> None:
+        while self.helpers < helpers:
+            self.helpers += 1
+            threading.Thread(target=self._help, name=f"tensorgraph-{self.helpers}", daemon=True).start()
+        job = _Job(task, n)
+        for _ in range(helpers):
+            self.jobs.put(job)
+        job.work()
+        for _ in range(helpers):
+            job.done.get()
+        if job.error is not None:
+            raise job.error
+
+
+_pool = _Pool()
+
+
+def _forked() -> None:
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def parallel(task: Callable[[int], Any], n: int, cost: float) -> None:
+    """`task(i)` for all i below n, in any order, on any thread. `cost` is a guess of the whole work in nanoseconds."""
+    threads = min(n, blas.threads())
+    if threads < 2 or cost < HOP or not _pool.free.acquire(blocking=False):
+        for i in range(n):
+            task(i)
+        return
+    try:
+        blas.set_threads(1)
+        _pool.run(task, n, threads - 1)
+    finally:
+        blas.set_threads(threads)
+        _pool.free.release()

@@ -1,0 +1,796 @@
+"""The engine: recording, the backward pass, derivatives of every order, custom operations. Independent of what ops hold."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph.operation import Array, op
+from tests.fence import FenceArray
+
+
+def leaf(*values, dtype=tg.float64) -> tg.Tensor:
+    return tg.tensor(values if len(values) != 1 else values[0], dtype=dtype, requires_grad=True)
+
+
+def assert_values(tensor, expected) -> None:
+    np.testing.assert_allclose(tensor.detach().numpy(), expected, rtol=1e-12)
+
+
+# ---- the backward pass -----------------------------------------------------------------------------------------------
+def test_a_chain_of_100_000_operations():
+    """Forward, backward, deletion: nothing recurses."""
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1e-5
+    y.backward()
+    assert x.grad.item() == 1.0
+    del y
+
+
+def test_a_recorded_chain_of_5_000_operations():
+    x = leaf(1.0)
+    y = x
+    for _ in range(5_000):
+        y = y * 1.0
+    g = tg.grad(y * y, x, create_graph=True)
+    assert tg.grad(g, x).item() == 2.0
+    del y, g
+
+
+def test_wide_graphs_sum_up():
+    x = leaf(1.0, 2.0)
+    total = x * 0.0
+    for i in range(1000):
+        total = total + x * float(i)
+    total.sum().backward()
+    assert_values(x.grad, [499500.0, 499500.0])
+
+
+def test_diamonds_and_repeated_use():
+    x = leaf(3.0)
+    a = x * x
+    b = a * x + a
+    (b * a).backward()  # x^5 + x^4
+    assert_values(x.grad, 5 * 81 + 4 * 27)
+
+
+def test_gradients_accumulate_until_they_are_dropped():
+    x = leaf(2.0)
+    (x * 3.0).backward()
+    (x * 4.0).backward()
+    assert_values(x.grad, 7.0)
+    x.grad = None
+    (x * 4.0).backward()
+    assert_values(x.grad, 4.0)
+
+
+def test_backward_of_a_leaf_and_of_no_scalar():
+    x = leaf(1.0, 2.0)
+    x.backward(tg.tensor([3.0, 4.0], dtype=tg.float64))
+    assert_values(x.grad, [3.0, 4.0])
+    x.grad = None
+    (x * x).backward(np.array([1.0, 10.0]))
+    assert_values(x.grad, [2.0, 40.0])
+
+
+def test_single_elements_of_any_rank_are_scalars():
+    x = leaf([[2.0]])
+    (x * x).backward()
+    assert_values(x.grad, [[4.0]])
+
+
+def test_only_what_depends_on_a_leaf_is_recorded():
+    a, b = tg.tensor([1.0]), tg.tensor([2.0], requires_grad=True)
+    assert (a * a).node is None
+    assert not (a * a).requires_grad
+    product = a * b
+    assert product.requires_grad
+    assert product.node.parents == (b.node,)
+
+
+def test_detach_and_no_grad_cut_the_graph():
+    x = leaf(2.0)
+    y = x.detach() * x
+    y.backward()
+    assert_values(x.grad, 2.0)
+    with tg.no_grad():
+        assert not (x * x).requires_grad
+        with tg.enable_grad():
+            assert (x * x).requires_grad
+        assert not (x * x).requires_grad
+    assert (x * x).requires_grad
+
+    @tg.no_grad()
+    def decorated(x):
+        return x * x
+
+    assert not decorated(x).requires_grad
+
+
+def test_no_grad_is_reentrant_and_survives_exceptions():
+    switch = tg.no_grad()
+    with pytest.raises(ZeroDivisionError), switch, switch:
+        1 / 0  # noqa: B018
+    assert tg.is_grad_enabled()
+
+
+def test_threads_have_their_own_mode():
+    x, seen = leaf(2.0), []
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with tg.no_grad():
+            entered.set()
+            leave.wait(10)
+            seen.append((x * x).requires_grad)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert entered.wait(10)
+    assert (x * x).requires_grad
+    leave.set()
+    thread.join()
+    assert seen == [False]
+
+
+def test_threads_differentiate_at_the_same_time():
+    def work(results, i):
+        x = leaf(float(i))
+        for _ in range(50):
+            results[i] = tg.grad(x * x * x, x).item()
+
+    results: dict[int, float] = {}
+    threads = [threading.Thread(target=work, args=(results, i)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {i: 3.0 * i * i for i in range(4)}
+
+
+# ---- gradients belong to their receiver --------------------------------------------------------------------------------
+def disjoint(*tensors: tg.Tensor) -> bool:
+    arrays = [t.array for t in tensors]
+    return not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_share_no_memory(create_graph):
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = tg.tensor([5.0, 6.0], dtype=tg.float64)
+    (a + b).backward(seed, create_graph=create_graph)
+    assert disjoint(a.grad, b.grad, seed)
+    assert a.grad is not b.grad
+    with tg.no_grad():
+        a.grad *= 10.0
+    assert_values(b.grad, [5.0, 6.0])
+    assert_values(seed, [5.0, 6.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_results_of_grad_share_no_memory(create_graph):
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = tg.tensor([5.0, 6.0], dtype=tg.float64)
+    y = a + b
+    found = tg.grad(y, (a, b, y), seed, create_graph=create_graph)
+    assert disjoint(*found, seed)
+
+
+def test_views_become_gradients_of_their_own():
+    a, b = leaf([[1.0, 2.0]]), leaf([[3.0, 4.0]])
+    tg.concat([a, b]).sum().backward()
+    assert disjoint(a.grad, b.grad)
+    for t in (a, b):
+        t.grad.array[...] = 7.0  # no read-only broadcast
+
+
+def test_retained_gradients_share_no_memory_with_those_of_leaves():
+    x = leaf(1.0, 2.0)
+    y = (x + 0.0).retain_grad()
+    z = (y + 0.0).retain_grad()
+    z.sum().backward()
+    assert disjoint(x.grad, y.grad, z.grad)
+
+
+# ---- grad() ------------------------------------------------------------------------------------------------------------
+def test_grad_leaves_no_trace():
+    x, w = leaf(2.0), leaf(3.0)
+    assert_values(tg.grad(x * w, x), 3.0)
+    assert x.grad is None
+    assert w.grad is None
+
+
+def test_grad_of_several():
+    x, w = leaf(2.0), leaf(3.0)
+    gx, gw = tg.grad(x * w, (x, w))
+    assert_values(gx, 3.0)
+    assert_values(gw, 2.0)
+    (gx,) = tg.grad([x * w, x * x], [x])
+    assert_values(gx, 7.0)
+    (gx,) = tg.grad([x * w, x * x], [x], [tg.tensor(1.0, dtype=tg.float64), 10.0])
+    assert_values(gx, 43.0)
+
+
+def test_grad_of_intermediate_results():
+    x = leaf(2.0)
+    y = x * x
+    z = y * y + y
+    gy, gx = tg.grad(z, (y, x))
+    assert_values(gy, 9.0)
+    assert_values(gx, 36.0)
+    assert_values(tg.grad(z * 1.0, z), 1.0)
+    assert_values(tg.grad(x * 1.0, x), 1.0)
+
+
+def test_grad_with_respect_to_itself():
+    x = leaf(2.0)
+    assert_values(tg.grad(x, x), 1.0)
+
+
+def test_grad_computes_only_what_lies_between():
+    """Neither the way past the targets nor the inputs that nobody asked for."""
+    ran = []
+
+    @op
+    def noisy(be, a, b):
+        return a * b
+
+    noisy.vjp(a=lambda g, b: ran.append("a") or g * b, b=lambda g, a: ran.append("b") or g * a)
+    x, w = leaf(2.0), leaf(3.0)
+    early = noisy(x, w)
+    late = noisy(early, w)
+    assert_values(tg.grad(late, early), 3.0)
+    assert ran == ["a"]
+    ran.clear()
+    assert_values(tg.grad(noisy(x, w), w), 2.0)
+    assert ran == ["b"]
+
+
+def test_unused_inputs():
+    x, w = leaf(2.0), leaf(3.0)
+    with pytest.raises(tg.GraphError, match=r"grad: the output does not depend on xs\[1\] f64\[\](?s:.*)allow_unused"):
+        tg.grad(x * x, (x, w))
+    gx, gw = tg.grad(x * x, (x, w), allow_unused=True)
+    assert_values(gx, 4.0)
+    assert gw is None
+
+
+def test_retain_graph():
+    x = leaf(3.0)
+    y = x * x
+    assert_values(tg.grad(y, x, retain_graph=True), 6.0)
+    assert_values(tg.grad(y, x), 6.0)
+    with pytest.raises(tg.GraphError, match="second backward through multiply"):
+        tg.grad(y, x)
+
+
+def test_derivatives_of_third_order():
+    x = leaf(2.0)
+    y = x * x * x * x
+    for expected in (32.0, 48.0, 48.0, 24.0):
+        y = tg.grad(y, x, create_graph=True)
+        assert_values(y, expected)
+
+
+def test_create_graph_in_backward():
+    x = leaf(2.0)
+    (x * x * x).backward(create_graph=True)
+    first, x.grad = x.grad, None
+    first.backward()
+    assert_values(x.grad, 12.0)
+
+
+def test_gradient_penalty():
+    """A loss that contains a gradient, differentiated with respect to parameters."""
+    x, w = leaf(1.0, 2.0), leaf(3.0, -1.0)
+    slope = tg.grad((x * x * w).sum(), x, create_graph=True)  # 2 x w
+    (slope * slope).sum().backward()
+    assert_values(w.grad, [8 * 3.0, 8 * 4 * -1.0])
+    assert_values(x.grad, [8 * 9.0, 8 * 2.0])
+
+
+def test_grad_inside_no_grad_records_when_asked():
+    x = leaf(2.0)
+    y = x * x * x
+    with tg.no_grad():
+        g = tg.grad(y, x, create_graph=True)
+    assert g.requires_grad
+    assert_values(tg.grad(g, x), 12.0)
+
+
+# ---- hooks -------------------------------------------------------------------------------------------------------------
+def test_hooks_see_and_replace_the_gradient():
+    x = leaf(2.0)
+    y = x * x
+    seen = []
+    y.register_hook(lambda g: seen.append(g.item()))
+    remove = y.register_hook(lambda g: g * 10.0)
+    x.register_hook(lambda g: seen.append(g.item()))
+    (y * 3.0).backward(retain_graph=True)
+    assert seen == [3.0, 120.0]
+    assert_values(x.grad, 120.0)
+    remove()
+    remove()  # twice does no harm
+    x.grad = None
+    (y * 3.0).backward()
+    assert_values(x.grad, 12.0)
+
+
+def test_a_hook_runs_once_with_the_whole_gradient():
+    x, seen = leaf(2.0), []
+    y = x * 1.0
+    y.register_hook(lambda g: seen.append(g.item()))
+    (y + y + y * y).backward()
+    assert seen == [6.0]
+
+
+def test_hooks_take_part_in_higher_orders():
+    x = leaf(2.0)
+    y = x * x
+    y.register_hook(lambda g: g * 5.0)
+    g = tg.grad(y * y, x, create_graph=True)  # 5 * 4 x^3
+    assert_values(g, 160.0)
+    # the second pass meets y again, so the hook runs again for what flows through y there
+    assert tg.grad(g, x).requires_grad is False
+
+
+def test_hooks_on_results_of_grad():
+    x = leaf(2.0)
+    y = x * x
+    y.register_hook(lambda g: g * 10.0)
+    assert_values(tg.grad(y * 3.0, y), 30.0)
+
+
+def test_hooks_get_tensors_and_must_return_tensors():
+    x = leaf(2.0)
+    y = (x * x).sum()
+    kinds = []
+    y.register_hook(lambda g: kinds.append((type(g), type(g.array), g.shape)))
+    y.backward(retain_graph=True)
+    assert kinds == [(tg.Tensor, np.ndarray, ())]
+    y.register_hook(lambda g: 3.0)
+    with pytest.raises(tg.GraphError, match=r"a hook on sum returned float 3.0 for a gradient of f64\[\]"):
+        y.backward()
+
+
+def test_a_hook_needs_a_graph():
+    with pytest.raises(tg.GraphError, match="register_hook: .* would never run"):
+        tg.tensor(1.0).register_hook(print)
+
+
+def test_retain_grad():
+    x = leaf(2.0)
+    y = (x * x).retain_grad()
+    (y * 3.0).backward(retain_graph=True)
+    assert_values(y.grad, 3.0)
+    (y * 3.0).backward()
+    assert_values(y.grad, 6.0)
+    assert x.retain_grad() is x
+    with pytest.raises(tg.GraphError, match="retain_grad"):
+        tg.tensor(1.0).retain_grad()
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------------
+def test_what_backward_refuses():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(tg.GraphError, match=r"backward: f64\[2\] is no scalar(?s:.*)\.sum\(\)"):
+        (x * x).backward()
+    with pytest.raises(tg.GraphError, match=r"takes part in no graph(?s:.*)requires_grad=True"):
+        tg.tensor(1.0).backward()
+    with pytest.raises(tg.ShapeError, match=r"the gradient is f64\[3\], the output is f64\[2\]"):
+        (x * x).backward(tg.tensor(np.ones(3)))
+    with pytest.raises(tg.GraphError, match=r"grad: xs\[0\] float 2.0, not a tensor|grad: xs\[0\] is float 2.0"):
+        tg.grad(x.sum(), [2.0])
+    with pytest.raises(tg.GraphError, match=r"grad: xs\[0\] f32\[\] takes part in no graph"):
+        tg.grad(x.sum(), tg.tensor(2.0))
+    with pytest.raises(tg.GraphError, match="2 outputs but 1 grad_outputs"):
+        tg.grad([x.sum(), x.sum()], [x], [1.0])
+    with pytest.raises(tg.GraphError, match="expected a tensor, got str"):
+        tg.grad("loss", x)
+
+
+def test_integers_have_no_gradient():
+    with pytest.raises(tg.GraphError, match=r"requires_grad: i64\[2\] is not of a floating dtype(?s:.*)astype"):
+        tg.tensor([1, 2], requires_grad=True)
+    with pytest.raises(tg.GraphError, match=r"bool\[\]"):
+        tg.tensor(True).requires_grad_()
+
+
+def test_a_second_backward():
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(tg.GraphError, match="second backward through multiply(?s:.*)retain_graph=True"):
+        y.backward()
+    z = y + 1.0  # a new node on a released graph
+    with pytest.raises(tg.GraphError, match="second backward through multiply"):
+        z.backward()
+
+
+def test_a_failed_backward_leaves_no_gradient_half_made():
+    @op
+    def broken(be, x):
+        return x * 2
+
+    broken.vjp(x=lambda g: g / {}["missing"])
+    x = leaf(2.0)
+    with pytest.raises(KeyError) as caught:
+        broken(x).backward()
+    assert any("backward of broken" in note for note in caught.value.__notes__)
+    assert x.grad is None
+    assert tg.is_grad_enabled()
+
+
+# ---- custom operations -------------------------------------------------------------------------------------------------
+def test_an_operation_in_ten_lines():
+    @tg.op
+    def softclip(be, x, limit: float = 2.0):
+        """Smoothly limits x to (-limit, limit)."""
+        return limit * be.tanh(x / limit)
+
+    softclip.vjp(x=lambda g, y, limit: g * (1 - (y / limit) ** 2))
+    x = leaf(0.5, -3.0)
+    assert_values(softclip(x), 2 * np.tanh(np.array([0.25, -1.5])))
+    assert tg.gradcheck(softclip, x)
+    assert tg.gradgradcheck(lambda x: softclip(x, limit=1.5), x)
+    assert softclip.__doc__ == "Smoothly limits x to (-limit, limit)."
+    assert "def softclip(x, limit=default_limit):" in softclip.source()
+    assert isinstance(softclip(np.ones(3)), np.ndarray)
+
+
+def test_rules_are_checked_when_they_are_declared():
+    @op
+    def thing(be, x, n: int = 3):
+        return x * n
+
+    with pytest.raises(tg.GraphError, match=r"thing.vjp: the rule for 'x' asks for z, which does not exist\n.*g, n, x, x_shape, y"):
+        thing.vjp(x=lambda g, z: g)
+    with pytest.raises(tg.GraphError, match="there is no array input 'n'"):
+        thing.vjp(n=lambda g: g)
+    thing.vjp(x=lambda g, n: g * n)
+    with pytest.raises(tg.GraphError, match="already has a rule"):
+        thing.vjp(x=lambda g: g)
+    with pytest.raises(tg.DtypeError, match="names its parameters"):
+        op(thing.op.forward).vjp(x=lambda *args: args[0])
+    with pytest.raises(TypeError, match="needs a name"):
+        op(lambda be, x: x)
+    with pytest.raises(TypeError, match=r"\*\* parameters"):
+
+        @op
+        def keywords(be, x, **rest):
+            return x
+
+
+@pytest.mark.parametrize("broadcasts", [False, True])
+def test_a_gradient_of_a_wrong_shape_is_never_summed_silently(broadcasts):
+    @op(broadcasts=broadcasts)
+    def total(be, x):
+        return be.sum(x)
+
+    total.vjp(x=lambda g: g)
+    with pytest.raises(tg.GraphError, match=r"total: the rule for 'x' returned f64\[\], the input is f64\[2\]"):
+        total(leaf(1.0, 2.0)).backward()
+
+    @op
+    def scaled(be, x, factor):
+        return x * factor
+
+    scaled.vjp(x=lambda g, factor: g * factor, factor=lambda g, x: g * x)
+    with pytest.raises(tg.GraphError, match=r"the rule for 'factor' returned f64\[2\], the input is f64\[\](?s:.*)broadcasts=True"):
+        scaled(leaf(1.0, 2.0), leaf(3.0)).sum().backward()
+
+
+def test_a_rule_that_returns_no_array():
+    @op
+    def odd(be, x):
+        return x * 2
+
+    odd.vjp(x=lambda g: "gradient")
+    with pytest.raises(tg.GraphError, match="odd: the rule for 'x' returned str 'gradient'"):
+        odd(leaf(1.0)).backward()
+
+
+def test_auxiliary_results():
+    @op(aux=("where",))
+    def top(be, x):
+        where = be.argmax(x)
+        return x[where], where
+
+    top.vjp(x=lambda g, x_shape, where: tg.one_hot(tg.asarray(where), x_shape[0]).astype(g.dtype) * g)
+    x = leaf(1.0, 5.0, 3.0)
+    y, where = top(x)
+    assert isinstance(where, tg.Tensor)
+    assert where.node is None
+    assert (y.item(), where.item()) == (5.0, 1)
+
+
+@op(outputs=("quotient", "rest"))
+def split_number(be, a: Array, b: Array):
+    quotient = be.floor(a / b)
+    return quotient * b, a - quotient * b
+
+
+split_number.vjp(
+    a=lambda grest: grest,
+    b=lambda gquotient, grest, quotient, b: (0 if gquotient is None else gquotient * quotient / b)
+    + (0 if grest is None else grest * -quotient / b),
+)
+
+
+def test_several_results():
+    a, b = leaf(7.0, 8.0), leaf(2.0, 3.0)
+    quotient, rest = split_number(a, b)
+    assert_values(quotient, [6.0, 6.0])
+    assert_values(rest, [1.0, 2.0])
+    (quotient * 10.0 + rest).sum().backward()
+    assert_values(a.grad, [1.0, 1.0])
+    assert_values(b.grad, [9 * 3.0, 9 * 2.0])
+    assert tg.gradcheck(split_number, (a, b))
+    assert tg.gradgradcheck(split_number, (a, b))
+
+
+def test_results_that_nobody_used_have_no_gradient():
+    a, b = leaf(7.0), leaf(2.0)
+    assert_values(tg.grad(split_number(a, b)[1], a), 1.0)
+    assert tg.grad(split_number(a, b)[0], a, allow_unused=True) is None
+    assert_values(tg.grad(split_number(a, b)[0], b), 3.0)
+
+
+def test_any_number_of_arrays():
+    @op
+    def add_all(be, *arrays, scale=1.0):
+        return sum(arrays) * scale
+
+    add_all.vjp(arrays=lambda g, arrays, scale: [g * scale for _ in arrays])
+    a, b, c = leaf(1.0), tg.tensor(2.0, dtype=tg.float64), leaf(3.0)
+    y = add_all(a, b, c, scale=2.0)
+    ga, gc = tg.grad(y, (a, c))
+    assert (y.item(), ga.item(), gc.item()) == (12.0, 2.0, 2.0)
+    assert tg.gradcheck(add_all, (a, b, c))
+
+
+def test_static_arguments_may_be_given_either_way():
+    @op
+    def shift(be, x, n: int, *, up: bool = True):
+        return x + (n if up else -n)
+
+    shift.vjp(x=lambda g: g)
+    x = leaf(1.0)
+    assert shift(x, 2).item() == shift(x, n=2).item() == 3.0
+    assert shift(x, 2, up=False).item() == -1.0
+    with pytest.raises(TypeError):
+        shift(x)
+    with pytest.raises(TypeError):
+        shift(x, 2, down=True)
+
+
+def test_axis_is_spelled_dim_as_well():
+    @op
+    def total(be, x, axis=None, keepdims: bool = False):
+        return be.sum(x, axis=axis, keepdims=keepdims)
+
+    total.vjp(x=lambda g, x_shape: tg.broadcast_to(g, x_shape))
+    x = tg.ones(2, 3)
+    assert total(x, dim=1).shape == total(x, axis=1).shape == (2,)
+    assert total(x, dim=1, keepdim=True).shape == (2, 1)
+
+
+# ---- dtypes ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64])
+def test_python_numbers_never_promote(dtype):
+    x = tg.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+    for y in (x * 2, x * 2.5, 2.5 * x, x + True, x * np.float64(2.5), np.float64(2.5) * x, x**2, x / 3, 1 / x):
+        assert y.dtype == dtype
+        assert tg.grad(y.sum(), x).dtype == dtype
+
+
+def test_floats_decide_when_integers_meet_them():
+    floats, integers = tg.tensor([1.0, 2.0]), tg.tensor([1, 2])
+    assert (floats * integers).dtype == tg.float32
+    assert (integers * 2.5).dtype == tg.float32
+    assert (integers / integers).dtype == tg.float32
+    assert (integers * integers).dtype == tg.int64
+    assert (floats * floats.astype(tg.float64)).dtype == tg.float64
+    assert tg.exp(integers).dtype == tg.float32
+
+
+def test_gradients_have_the_dtype_of_their_input():
+    narrow, wide = leaf(1.0, dtype=tg.float32), leaf(2.0, dtype=tg.float64)
+    (narrow * wide).backward()
+    assert narrow.grad.dtype == tg.float32
+    assert wide.grad.dtype == tg.float64
+
+
+def test_complex_gradients_point_uphill():
+    """For a real loss the gradient is dL/da + i dL/db, so that z - rate * gradient goes down."""
+    z = tg.tensor(3.0 + 4.0j, dtype=tg.complex128, requires_grad=True)
+    tg.abs(z).backward()
+    assert_values(z.grad, 0.6 + 0.8j)
+    w = tg.tensor(2.0 + 1.0j, dtype=tg.complex128, requires_grad=True)
+    g = tg.grad(w * w, w)  # the conjugate of dy/dz = 2 z
+    assert_values(g, 4.0 - 2.0j)
+
+
+def test_real_inputs_of_complex_results_have_real_gradients():
+    x = leaf(2.0)
+    y = x * tg.tensor(1.0 + 2.0j, dtype=tg.complex128)
+    tg.abs(y).backward()
+    assert x.grad.dtype == tg.float64
+    assert_values(x.grad, 5**0.5)
+
+
+# ---- devices -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("first", ["cpu", "fence"])
+def test_mixed_devices_are_an_error(fence, first):
+    a, b = tg.tensor([1.0, 2.0]), tg.Tensor(FenceArray(np.array([1.0, 2.0])))
+    pair = (a, b) if first == "cpu" else (b, a)
+    with pytest.raises(tg.BackendError) as caught:
+        tg.add(*pair)
+    text = str(caught.value)
+    assert "add: operands live on different devices" in text
+    assert "cpu" in text
+    assert "fence" in text
+    assert ".to(" in text
+
+
+def test_moving_is_differentiable(fence):
+    x = leaf(1.0, 2.0)
+    y = tg.to_device(x, "fence")
+    assert y.device == "fence"
+    (y * y).sum().backward()
+    assert x.grad.device == "cpu"
+    assert_values(x.grad, [2.0, 4.0])
+
+
+def test_unknown_and_missing_devices():
+    with pytest.raises(tg.BackendError, match=r"unknown device 'gpu'(?s:.*)\"cuda\""):
+        tg.tensor([1.0], device="gpu")
+
+
+# ---- checkpoint --------------------------------------------------------------------------------------------------------
+def test_checkpoint_gives_the_same_gradients():
+    x, w = leaf(0.5, 1.5), leaf(2.0, -1.0)
+
+    def part(x):
+        return tg.tanh(x * w) * x  # w is not an argument
+
+    expected = tg.grad(part(x).sum(), (x, w))
+    found = tg.grad(tg.checkpoint(part, x).sum(), (x, w))
+    for a, b in zip(found, expected, strict=True):
+        assert_values(a, b.numpy())
+    assert tg.gradcheck(lambda x: tg.checkpoint(part, x), x)
+    assert tg.gradgradcheck(lambda x: tg.checkpoint(part, x), x)
+
+
+def test_checkpoint_runs_twice_and_keeps_nothing_in_between():
+    runs = []
+
+    def part(x):
+        runs.append(None)
+        return tg.exp(tg.sin(x))
+
+    x = leaf(1.0)
+    y = tg.checkpoint(part, x)
+    node = y.node
+    assert not isinstance(node.saved, tuple)
+    y.backward()
+    assert len(runs) == 2
+    with pytest.raises(tg.GraphError, match="second backward"):
+        y.backward()
+
+
+def test_checkpoints_nest():
+    def inner(x):
+        return tg.sin(x) * x
+
+    def outer(x):
+        return tg.checkpoint(inner, tg.exp(x)) * x
+
+    x = leaf(0.3, 0.7)
+    assert_values(tg.grad(tg.checkpoint(outer, x).sum(), x), tg.grad(outer(x).sum(), x).numpy())
+
+
+def test_checkpoint_of_a_function_that_changes():
+    flip = iter([True, False])
+    with pytest.raises(tg.GraphError, match="recorded other operations when it ran again"):
+        tg.checkpoint(lambda x: tg.sin(x) if next(flip) else tg.exp(x), leaf(1.0)).backward()
+
+
+# ---- the class form ----------------------------------------------------------------------------------------------------
+class Power(tg.Function):
+    """x ** n and n * x ** (n - 1)."""
+
+    @staticmethod
+    def forward(ctx, x, n):
+        ctx.save_for_backward(x)
+        ctx.n = n
+        return x**n
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * ctx.n * x ** (ctx.n - 1), None
+
+
+class SumAndProduct(tg.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        product = a * b
+        ctx.save_for_backward(a, b, product)
+        return a + b, product
+
+    @staticmethod
+    def backward(ctx, gsum, gproduct):
+        a, b, _ = ctx.saved_tensors
+        zero = 0.0
+        gsum, gproduct = (zero if g is None else g for g in (gsum, gproduct))
+        ga = gsum + gproduct * b if ctx.needs_input_grad[0] else None
+        return ga, gsum + gproduct * a
+
+
+def test_function_class():
+    x = leaf(1.0, 2.0)
+    y = Power.apply(x, 3)
+    assert y.node.name == "Power"
+    assert_values(tg.grad(y.sum(), x), [3.0, 12.0])
+    assert tg.gradcheck(Power.apply, (x, 3))
+    assert tg.gradgradcheck(Power.apply, (x, 3))
+
+
+def test_function_class_with_several_results():
+    a, b = leaf(2.0), leaf(5.0)
+    total, product = SumAndProduct.apply(a, b)
+    (total * 10.0 + product).backward()
+    assert (a.grad.item(), b.grad.item()) == (15.0, 12.0)
+    assert tg.gradcheck(SumAndProduct.apply, (a, b))
+    assert tg.gradgradcheck(SumAndProduct.apply, (a, b))
+    assert_values(tg.grad(SumAndProduct.apply(a, b)[1], a), 5.0)
+    plain = tg.tensor(2.0, dtype=tg.float64)
+    assert_values(tg.grad(SumAndProduct.apply(plain, b)[1], b), 2.0)
+
+
+def test_function_class_records_only_when_needed():
+    x = tg.tensor([1.0, 2.0])
+    assert Power.apply(x, 2).node is None
+    with tg.no_grad():
+        assert Power.apply(leaf(1.0), 2).node is None
+
+
+def returning(*results):
+    class Wrong(tg.Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            with pytest.raises(tg.GraphError, match=r"in backward\(ctx"):
+                ctx.saved_tensors
+            return a * b
+
+        @staticmethod
+        def backward(ctx, g):
+            return results
+
+    return Wrong
+
+
+def test_mistakes_in_a_function_class():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    with pytest.raises(tg.GraphError, match="Wrong.backward returned 1 gradients for 2 arguments"):
+        returning(a.detach()).apply(a, b).sum().backward()
+    with pytest.raises(tg.GraphError, match=r"Wrong: the rule for 'argument 1' returned f64\[\], the input is f64\[2\]"):
+        returning(a.detach(), tg.tensor(1.0, dtype=tg.float64)).apply(a, b).sum().backward()
+    with pytest.raises(tg.GraphError, match="gradient 0 is float 1.0, not a tensor or None"):
+        returning(1.0, None).apply(a, b).sum().backward()
+    with pytest.raises(tg.GraphError, match="has no forward"):
+        tg.Function.apply(a)
+
+    class NoTensor(tg.Function):
+        @staticmethod
+        def forward(ctx, a):
+            return 3.0
+
+    with pytest.raises(tg.GraphError, match=r"NoTensor.forward: result 0 is float 3.0, not a tensor"):
+        NoTensor.apply(a)
