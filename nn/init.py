@@ -62,7 +62,9 @@ def _fill(name: str, tensor: Tensor, values: Any) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise DtypeError(f"{name}: expected a tensor to fill, got {sig(tensor)}")
     with no_grad():
-        return tensor.copy_(Tensor(backends.get(tensor.device).from_host(np.asarray(values, tensor.dtype), tensor.device)))
+        return tensor.copy_(
+            Tensor(backends.get(tensor.device).from_host(np.asarray(values, tensor.dtype), tensor.device))
+        )
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator | None) -> np.ndarray:
@@ -95,7 +97,12 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
 
 
 def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Generator | None = None
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Normal, but never outside [a, b] (which are values, not multiples of std): by the inverse of its distribution."""
     check.number("trunc_normal_", above=0, std=std)
@@ -151,7 +158,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal of standard deviation gain sqrt(2 / (fan_in + fan_out)); also known as Glorot.  Source: xavier_uniform_."""
+    """Normal of standard deviation gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
     std = gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
     return _fill("xavier_normal_", tensor, _normal(tensor.shape, 0, std, generator))
 
@@ -194,7 +201,7 @@ def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor
 
 
 def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
-    """Normal of standard deviation sqrt(1 / fan_in), which selu needs.  Source: LeCun et al., Efficient BackProp, 1998."""
+    """Normal of standard deviation sqrt(1 / fan_in), which selu needs; see `lecun_uniform_`."""
     std = math.sqrt(1 / _fans("lecun_normal_", tensor)[0])
     return _fill("lecun_normal_", tensor, _normal(tensor.shape, 0, std, generator))
 

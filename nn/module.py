@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tensorgraph import backends, writes
 from tensorgraph.creation import asarray
@@ -86,6 +86,9 @@ class Module:
 
     training: bool = True
     _buffers: Mapping[str, bool] = {}  # name of a buffer -> is it part of the state dict; replaced, never changed
+    _computed: Mapping[
+        str, Callable[[Any], Tensor]
+    ] = {}  # attributes that are made when they are read (parametrize.py)
     _before: tuple[tuple[Callable, bool], ...] = ()  # hooks with whether they see keyword arguments
     _after: tuple[tuple[Callable, bool], ...] = ()
 
@@ -106,13 +109,29 @@ class Module:
             leave_scope(token)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Tensor) and not isinstance(value, Parameter) and isinstance(vars(self).get(name), Parameter):
+        if (
+            isinstance(value, Tensor)
+            and not isinstance(value, Parameter)
+            and isinstance(vars(self).get(name), Parameter)
+        ):
             raise DtypeError(
                 f"{type(self).__name__}.{name} is a parameter; a plain tensor in its place would never be trained",
                 operands=(f"{name}  {sig(vars(self)[name])}", f"value  {sig(value)}"),
                 hint=f"nn.Parameter(value), or `with no_grad(): module.{name}.copy_(value)` to change its values",
             )
+        if name in self._computed:
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is computed from other parameters and cannot be assigned",
+                hint="nn.parametrize.remove(module, name) makes it an ordinary parameter again",
+            )
         object.__setattr__(self, name, value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self._computed:
+                return self._computed[name](self)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     # ---- registering by name -------------------------------------------------------------------------------------
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -123,7 +142,9 @@ class Module:
         """
         self._check_name(name, "register_buffer")
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise DtypeError(f"register_buffer: {name!r} is {sig(tensor)}, not a tensor", hint="tensorgraph.tensor(values)")
+            raise DtypeError(
+                f"register_buffer: {name!r} is {sig(tensor)}, not a tensor", hint="tensorgraph.tensor(values)"
+            )
         self._buffers = {**self._buffers, name: persistent}
         setattr(self, name, tensor)
 
@@ -131,7 +152,9 @@ class Module:
         """The same as `self.<name> = parameter`, for names that are computed."""
         self._check_name(name, "register_parameter")
         if parameter is not None and not isinstance(parameter, Parameter):
-            raise DtypeError(f"register_parameter: {name!r} is {sig(parameter)}, not a Parameter", hint="nn.Parameter(tensor)")
+            raise DtypeError(
+                f"register_parameter: {name!r} is {sig(parameter)}, not a Parameter", hint="nn.Parameter(tensor)"
+            )
         setattr(self, name, parameter)
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -147,7 +170,9 @@ class Module:
         if not isinstance(name, str) or not name or "." in name:
             raise ArgumentError(f"{what}: a name is a non-empty string without dots, got {name!r}")
         if hasattr(self, name) and name not in vars(self):
-            raise ArgumentError(f"{what}: {type(self).__name__} already has an attribute {name!r}", hint="choose another name")
+            raise ArgumentError(
+                f"{what}: {type(self).__name__} already has an attribute {name!r}", hint="choose another name"
+            )
 
     # ---- walking -------------------------------------------------------------------------------------------------
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -182,7 +207,9 @@ class Module:
             if value is not None and (saved or not persistent):
                 yield name, value
 
-    def _collect(self, own: Callable[[Module], Iterator], prefix: str, recurse: bool, unique: bool) -> Iterator[tuple[str, Any]]:
+    def _collect(
+        self, own: Callable[[Module], Iterator], prefix: str, recurse: bool, unique: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen = set()
         for path, module in self.named_modules(prefix, unique) if recurse else [(prefix, self)]:
             for name, value in own(module):
@@ -253,7 +280,9 @@ class Module:
         """Drops the gradient of every parameter; `set_to_none=False` makes new zeros instead."""
         for parameter in self.parameters():
             if parameter.grad is not None:
-                parameter.grad = None if set_to_none else Tensor(backends.backend_of(parameter.array).zeros_like(parameter.array))
+                parameter.grad = (
+                    None if set_to_none else Tensor(backends.backend_of(parameter.array).zeros_like(parameter.array))
+                )
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Calls `function` on every module below this one, innermost first, and on itself. Returns the module."""

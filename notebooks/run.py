@@ -32,7 +32,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="dev.py notebooks", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="dev.py notebooks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("names", nargs="*", help="only these (default: all)")
     chosen = parser.parse_args()

@@ -11,7 +11,7 @@ from tensorgraph.errors import AxisError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import check_axes
 from tensorgraph.ops.reduce import sum
-from tensorgraph.spelling import spelled
+from tensorgraph.spelling import named, spelled
 
 __all__ = ["diag", "diag_embed", "diagonal", "trace", "tril", "triu"]
 
@@ -26,16 +26,16 @@ def diagonal(be, x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1):
     return be.diagonal(x, offset, axis1, axis2)
 
 
-diagonal.vjp(x=lambda g, x_shape, offset, axis1, axis2: _fill_diagonal(g, x_shape, offset, axis1, axis2))
+diagonal.vjp(x=lambda g, x_shape, offset, axis1, axis2: _diagonal_put(g, x_shape, offset, axis1, axis2))
 
 
 @op
-def _fill_diagonal(be, values: Array, shape: tuple[int, ...], offset: int, axis1: int, axis2: int):
+def _diagonal_put(be, values: Array, shape: tuple[int, ...], offset: int, axis1: int, axis2: int):
     """Zeros of `shape` with the last axis of `values` on a diagonal: the adjoint of `diagonal`."""
-    return be.fill_diagonal(values, shape, offset, axis1, axis2)
+    return be.diagonal_put(values, shape, offset, axis1, axis2)
 
 
-_fill_diagonal.vjp(values=lambda g, offset, axis1, axis2: diagonal(g, offset, axis1, axis2))
+_diagonal_put.vjp(values=lambda g, offset, axis1, axis2: diagonal(g, offset, axis1, axis2))
 
 
 @spelled
@@ -47,7 +47,7 @@ def diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any
     n = x.shape[-1] + abs(offset)
     sizes = iter(x.shape[:-1])
     shape = tuple([n if a in (axis1, axis2) else next(sizes) for a in range(x.ndim + 1)])
-    return _fill_diagonal(x, shape, offset, axis1, axis2)
+    return _diagonal_put(x, shape, offset, axis1, axis2)
 
 
 def diag(x: Any, k: int = 0) -> Any:
@@ -57,7 +57,7 @@ def diag(x: Any, k: int = 0) -> Any:
     return diagonal(x, k) if x.ndim == 2 else diag_embed(x, k)
 
 
-@spelled
+@named
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """Sum along a diagonal of the matrices along two axes.  x (M, N, ...) -> (...)."""
     return sum(diagonal(x, offset, axis1, axis2), -1, dtype=dtype)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, ShapeError, sig, sig_of
+from tensorgraph.ops.diagonal import diagonal
 from tensorgraph.ops.matmul import contract
 from tensorgraph.ops.reduce import sum as sum_
-from tensorgraph.ops import shape as shape_ops
 from tensorgraph.ops.shape import permute_dims
 
 __all__ = ["einsum"]
@@ -68,7 +68,7 @@ def _alone(x: Any, single: Single) -> Any:
     if shape is not None:
         x = x.reshape(shape)
     for i, j in diagonals:
-        x = shape_ops.diagonal(x, axis1=i, axis2=j)
+        x = diagonal(x, axis1=i, axis2=j)
     if summed:
         x = sum_(x, axis=summed)
     return x if order is None else permute_dims(x, order)

@@ -7,197 +7,177 @@ May import: elementwise, logic, index, shape, reduce.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from tensorgraph.backends import check_dtype
 from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
-from tensorgraph.errors import DtypeError, OutOfRangeError, ShapeError, TensorgraphError, sig
+from tensorgraph.errors import DtypeError, OutOfRangeError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import check_axis
 from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.index import getitem, put, put_add
+from tensorgraph.ops.reduce import count_nonzero
 from tensorgraph.ops.shape import broadcast_to, common_shape, expand_dims, reshape
-from tensorgraph.spelling import spelled
+from tensorgraph.spelling import named
 
 __all__ = [
     "embedding", "gather", "index_add", "index_copy", "index_fill", "index_select", "masked_fill", "masked_scatter",
     "masked_select", "one_hot", "put_along_axis", "scatter", "scatter_add", "take", "take_along_axis",
 ]  # fmt: skip
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _named(function: F) -> F:
-    """PyTorch's keywords are understood, and an error of the operations inside carries the name of this function."""
-    inner = spelled(function)
-    name = function.__name__
-
-    @functools.wraps(function)
-    def call(*args, **kwargs):
-        try:
-            return inner(*args, **kwargs)
-        except TensorgraphError as error:
-            error.message = f"{name}:{error.message.partition(':')[2]}"
-            raise
-
-    return call  # pyright: ignore[reportReturnType]
-
-
-def _integers(indices: Any) -> Any:
+def _integers(name: str, indices: Any) -> Any:
     """Indices as an array or tensor of integers."""
-    indices = indices if hasattr(indices, "dtype") else asarray(indices)
+    if not hasattr(indices, "dtype"):
+        indices = asarray(indices, dtype=None if indices else "int64") if isinstance(indices, list) else asarray(indices)
     if indices.dtype.kind not in "iu":
-        if indices.shape and indices.shape[0] == 0:
-            return indices.astype("int64")
-        raise DtypeError(f": indices are integers, got {sig(indices)}")
+        raise DtypeError(f"{name}: indices are integers, got {sig(indices)}")
     return indices
 
 
-def _at(axis: int, index: Any) -> tuple:
-    return (*(slice(None),) * axis, index)
+def _at(axis: int, index: Any) -> Any:
+    return (*(slice(None),) * axis, index) if axis else index
 
 
 # ---- the same index for everything along an axis --------------------------------------------------------------------
-@_named
+@named
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements at `indices` along an axis; axis=None: of the flattened array.  x (A, N, B), indices (I, J), 1 -> (A, I, J, B)."""
-    indices = _integers(indices)
+    indices = _integers("take", indices)
     if axis is None:
         return getitem(reshape(x, (-1,)), indices)
-    at = check_axis("take", axis, x.ndim)
-    return getitem(x, _at(at, indices) if at else indices)
+    return getitem(x, _at(check_axis("take", axis, x.ndim), indices))
 
 
-@_named
+@named
 def index_select(x: Any, axis: int, index: Any) -> Any:
     """PyTorch's name for `take` with one list of indices.  x (A, N, B), 1, index (I,) -> (A, I, B)."""
-    index = _integers(index)
+    index = _integers("index_select", index)
     if index.ndim > 1:
-        raise ShapeError(f": the index is {sig(index)}, it may have one axis", hint="take accepts several")
+        raise ShapeError(f"index_select: the index is {sig(index)}, it may have one axis", hint="take accepts several")
     at = check_axis("index_select", axis, x.ndim)
     return getitem(x, _at(at, reshape(index, (-1,))))
 
 
-@_named
+@named
 def index_add(x: Any, axis: int, index: Any, source: Any, alpha: float = 1) -> Any:
     """x with `alpha * source` added at `index` along an axis.  x (A, N, B), 1, index (I,), source (A, I, B) -> (A, N, B).
 
     Where an index occurs twice both are added.
     """
     at = check_axis("index_add", axis, x.ndim)
-    return x + put_add(source if alpha == 1 else source * alpha, _at(at, _integers(index)), x.shape)
+    return x + put_add(source if alpha == 1 else source * alpha, _at(at, _integers("index_add", index)), x.shape)
 
 
-@_named
+@named
 def index_copy(x: Any, axis: int, index: Any, source: Any) -> Any:
     """x with `source` in the place of what is at `index` along an axis.  Shapes as in `index_add`; the last one stays."""
-    return put(x, _at(check_axis("index_copy", axis, x.ndim), _integers(index)), source)
+    return put(x, _at(check_axis("index_copy", axis, x.ndim), _integers("index_copy", index)), source)
 
 
-@_named
+@named
 def index_fill(x: Any, axis: int, index: Any, value: Any) -> Any:
     """x with one value everywhere at `index` along an axis.  x (A, N, B), 1, index (I,) -> (A, N, B)."""
-    return put(x, _at(check_axis("index_fill", axis, x.ndim), _integers(index)), value)
+    return put(x, _at(check_axis("index_fill", axis, x.ndim), _integers("index_fill", index)), value)
 
 
 # ---- an index of its own for every element --------------------------------------------------------------------------
-@_named
+@named
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     """For each line along an axis the elements at its own indices.  x (A, N), indices (A, I), 1 -> (A, I).
 
     The other axes broadcast, as in NumPy.
     """
-    return getitem(x, Along(_integers(indices), check_axis("take_along_axis", axis, x.ndim)))
+    return getitem(x, Along(_integers("take_along_axis", indices), check_axis("take_along_axis", axis, x.ndim)))
 
 
-@_named
+@named
 def put_along_axis(x: Any, indices: Any, values: Any, axis: int) -> Any:
     """x with `values` where `take_along_axis` would read.  x (A, N), indices (A, I), values (A, I) -> (A, N)."""
-    return put(x, Along(_integers(indices), check_axis("put_along_axis", axis, x.ndim)), values)
+    return put(x, Along(_integers("put_along_axis", indices), check_axis("put_along_axis", axis, x.ndim)), values)
 
 
-def _window(x: Any, index: Any, axis: int) -> tuple[slice, ...] | None:
+def _window(name: str, x: Any, index: Any, axis: int) -> tuple[slice, ...] | None:
     """The part of x that PyTorch's gather and scatter look at: of the other axes as much as the index has."""
     if index.ndim != x.ndim:
-        raise ShapeError(f": the index is {sig(index)}, it needs as many axes as {sig(x)}")
+        raise ShapeError(f"{name}: the index is {sig(index)}, it needs as many axes as {sig(x)}")
     for d, (n, m) in enumerate(zip(x.shape, index.shape, strict=True)):
         if m > n and d != axis:
-            raise ShapeError(f": the index {sig(index)} is larger than {sig(x)} along axis {d}")
+            raise ShapeError(f"{name}: the index {sig(index)} is larger than {sig(x)} along axis {d}")
     if all(n == m or d == axis for d, (n, m) in enumerate(zip(x.shape, index.shape, strict=True))):
         return None
     return tuple([slice(None) if d == axis else slice(m) for d, m in enumerate(index.shape)])
 
 
-@_named
+@named
 def gather(x: Any, axis: int, index: Any) -> Any:
     """PyTorch's gather: y[i, j] = x[index[i, j], j] for axis 0.  x (N, B), index (I, J) with J <= B -> (I, J)."""
-    index, axis = _integers(index), check_axis("gather", axis, x.ndim)
-    window = _window(x, index, axis)
+    index, axis = _integers("gather", index), check_axis("gather", axis, x.ndim)
+    window = _window("gather", x, index, axis)
     return getitem(x if window is None else getitem(x, window), Along(index, axis))
 
 
-def _source(index: Any, source: Any) -> Any:
+def _source(name: str, index: Any, source: Any) -> Any:
     """The part of `source` that belongs to the index, which may be smaller."""
     if getattr(source, "shape", ()) in ((), index.shape):
         return source
     if source.ndim != index.ndim or any(n < m for n, m in zip(source.shape, index.shape, strict=True)):
-        raise ShapeError(f": the source {sig(source)} is smaller than the index {sig(index)}")
+        raise ShapeError(f"{name}: the source {sig(source)} is smaller than the index {sig(index)}")
     return getitem(source, tuple([slice(m) for m in index.shape]))
 
 
-@_named
+@named
 def scatter(x: Any, axis: int, index: Any, source: Any) -> Any:
     """PyTorch's scatter: x with y[index[i, j], j] = source[i, j] for axis 0.  x (N, B), index (I, J), source (I, J) or a number -> (N, B).
 
     Where an index occurs more than once the last value stays, and only that one gets a gradient.
     """
-    index, axis = _integers(index), check_axis("scatter", axis, x.ndim)
-    window = _window(x, index, axis)
-    source = _source(index, source)
+    index, axis = _integers("scatter", index), check_axis("scatter", axis, x.ndim)
+    window = _window("scatter", x, index, axis)
+    source = _source("scatter", index, source)
     if window is None:
         return put(x, Along(index, axis), source)
     return put(x, window, put(getitem(x, window), Along(index, axis), source))
 
 
-@_named
+@named
 def scatter_add(x: Any, axis: int, index: Any, source: Any) -> Any:
     """PyTorch's scatter_add: as `scatter`, but adding; where an index occurs twice both are added."""
-    index, axis = _integers(index), check_axis("scatter_add", axis, x.ndim)
-    window = _window(x, index, axis)
-    shape = x.shape if window is None else tuple([n if d == axis else m for d, (n, m) in enumerate(zip(x.shape, index.shape, strict=True))])
-    added = put_add(_source(index, source), Along(index, axis), shape)
-    return x + (added if window is None else put_add(added, window, x.shape))
+    index, axis = _integers("scatter_add", index), check_axis("scatter_add", axis, x.ndim)
+    window = _window("scatter_add", x, index, axis)
+    source = _source("scatter_add", index, source)
+    if window is None:
+        return x + put_add(source, Along(index, axis), x.shape)
+    shape = (*index.shape[:axis], x.shape[axis], *index.shape[axis + 1 :])
+    return x + put_add(put_add(source, Along(index, axis), shape), window, x.shape)
 
 
 # ---- masks ----------------------------------------------------------------------------------------------------------
-@_named
+@named
 def masked_fill(x: Any, mask: Any, value: Any) -> Any:
     """x with `value` where the mask holds.  x (...), mask broadcast to x -> (...).  The gradient of x is 0 there."""
     if common_shape("masked_fill", x.shape, mask.shape) != x.shape:
-        raise ShapeError(f": the mask {sig(mask)} is larger than {sig(x)}")
+        raise ShapeError(f"masked_fill: the mask {sig(mask)} is larger than {sig(x)}")
     return where(mask, value, x)
 
 
-@_named
+@named
 def masked_select(x: Any, mask: Any) -> Any:
     """The elements where the mask holds, in row-major order.  x (...), mask (...), broadcast together -> (K,)."""
     shape = common_shape("masked_select", x.shape, mask.shape)
     return getitem(*[a if a.shape == shape else broadcast_to(a, shape) for a in (x, mask)])
 
 
-@_named
+@named
 def masked_scatter(x: Any, mask: Any, source: Any) -> Any:
     """x with the first elements of `source` where the mask holds, in row-major order.  mask broadcast to x -> shape of x.
 
     Raises ShapeError when `source` has too few elements.
     """
-    mask = asarray(broadcast_to(mask, x.shape))
-    n, flat = int(mask.array.sum()) if isinstance(mask.array, object) else 0, reshape(source, (-1,))
+    mask, flat = broadcast_to(mask, x.shape), reshape(source, (-1,))
+    n = int(count_nonzero(mask))
     if flat.shape[0] < n:
-        raise ShapeError(f": the mask holds {n} times, the source {sig(source)} has fewer elements")
+        raise ShapeError(f"masked_scatter: the mask holds {n} times, the source {sig(source)} has fewer elements")
     return put(x, mask, getitem(flat, slice(n)))
 
 
@@ -240,9 +220,7 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
 
     The row `padding_idx` gets no gradient. Raises OutOfRangeError for an index that is no row, DtypeError for floats.
     """
-    indices = indices if hasattr(indices, "dtype") else asarray(indices)
-    if indices.dtype.kind not in "iu":
-        raise DtypeError(f"embedding: indices are integers, got {sig(indices)}")
+    indices = _integers("embedding", indices)
     if weight.ndim != 2:
         raise ShapeError(f"embedding: the weight is {sig(weight)}, it needs two axes (rows, features)")
     if padding_idx is not None:

@@ -15,7 +15,7 @@ from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import check_axes, check_axis
 from tensorgraph.ops.elementwise import mul
-from tensorgraph.ops.shape import broadcast_to, permute_dims
+from tensorgraph.ops.shape import broadcast_to, common_shape, permute_dims
 from tensorgraph.spelling import spelled
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-def _turned(x):
+def turned(x):
     """x (..., n, m) -> (..., m, n)."""
     return x.T if x.ndim == 2 else permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
@@ -84,7 +84,7 @@ def _matmul_a(g, a_shape, b):
         return g[..., None] * b
     if len(a_shape) == 1:
         return matmul(b, g[..., None])[..., 0]
-    return matmul(g, _turned(b))
+    return matmul(g, turned(b))
 
 
 def _matmul_b(g, a, b_shape):
@@ -96,7 +96,7 @@ def _matmul_b(g, a, b_shape):
         return matmul(g.reshape((math.prod(g.shape),)), _rows(a))
     if len(b_shape) == 2:
         return matmul(_rows(a).T, _rows(g))
-    return matmul(_turned(a), g)
+    return matmul(turned(a), g)
 
 
 matmul.vjp(a=_matmul_a, b=_matmul_b)
@@ -161,7 +161,7 @@ contract.vjp(
 )
 
 
-def _arrays(*values: Any) -> tuple[Any, ...]:
+def as_arrays(*values: Any) -> tuple[Any, ...]:
     """Lists and numbers as tensors, everything else as it is."""
     return tuple(x if hasattr(x, "shape") else asarray(x) for x in values)
 
@@ -172,7 +172,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
     `axes` n: the last n axes of a with the first n of b, in order; a pair of axes or of lists of axes: those of a with
     those of b. Raises ShapeError where the sizes of a pair differ.
     """
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     if isinstance(axes, int):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(f"tensordot: {axes} axes to sum over, a is {sig(a)}, b is {sig(b)}")
@@ -204,7 +204,7 @@ def dot(a: Any, b: Any) -> Any:
     a (k), b (k) -> ();  a (n, k), b (k, m) -> (n, m);  a (..., k), b (B..., k, m) -> (..., B..., m).
     Nothing is conjugated. For batches of matrices use `matmul`.
     """
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     if not a.ndim or not b.ndim:
         return mul(a, b)
     if a.ndim <= 2 and b.ndim <= 2:
@@ -214,15 +214,18 @@ def dot(a: Any, b: Any) -> Any:
 
 def vdot(a: Any, b: Any) -> Any:
     """Sum of conj(a) * b over all elements.  a, b with equally many elements -> ()."""
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
+    n, m = math.prod(a.shape), math.prod(b.shape)
+    if n != m:
+        raise ShapeError(f"vdot: a has {n} elements, b has {m}")
     if a.dtype.kind == "c":
         a = a.conj()
-    return matmul(a.reshape((math.prod(a.shape),)), b.reshape((math.prod(b.shape),)))
+    return matmul(a.reshape((n,)), b.reshape((n,)))
 
 
 def inner(a: Any, b: Any) -> Any:
     """Sum over the last axes.  a (A..., k), b (B..., k) -> (A..., B...); a number multiplies. Nothing is conjugated."""
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     if not a.ndim or not b.ndim:
         return mul(a, b)
     return _paired("inner", a, b, (a.ndim - 1,), (b.ndim - 1,))
@@ -234,7 +237,7 @@ def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
 
     `axis` counts in the shapes as they are; the other axes broadcast.
     """
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     i, j = check_axis("vecdot", axis, a.ndim), check_axis("vecdot", axis, b.ndim)
     if a.shape[i] != b.shape[j]:
         raise ShapeError(f"vecdot: a has {a.shape[i]} elements along axis {axis}, b has {b.shape[j]}")
@@ -243,27 +246,16 @@ def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
     if a.shape != b.shape:
         if a.ndim != b.ndim and axis >= 0:
             raise ShapeError(f"vecdot: axis {axis} of a {sig(a)} and of b {sig(b)}", hint="count the axis from the end")
-        shape = _broadcast("vecdot", a.shape, b.shape)
+        shape = common_shape("vecdot", a.shape, b.shape)
         a, b = broadcast_to(a, shape), broadcast_to(b, shape)
     labels = tuple(range(a.ndim))
     k = check_axis("vecdot", axis, a.ndim)
     return contract(a, b, labels, labels, labels[:k] + labels[k + 1 :])
 
 
-def _broadcast(what: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that two shapes broadcast to."""
-    n = max(len(a), len(b))
-    sizes = []
-    for i, j in zip((1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b, strict=True):
-        if i != j and 1 not in (i, j):
-            raise ShapeError(f"{what}: shapes do not broadcast: {a} and {b}")
-        sizes.append(j if i == 1 else i)
-    return tuple(sizes)
-
-
 def outer(a: Any, b: Any) -> Any:
     """Every element of a times every element of b.  a (n), b (m) -> (n, m); more axes are flattened."""
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     a, b = a.reshape((math.prod(a.shape),)), b.reshape((math.prod(b.shape),))
     return contract(a, b, (0,), (1,), (0, 1))
 
@@ -273,7 +265,7 @@ def kron(a: Any, b: Any) -> Any:
 
     Any number of axes; the operand with fewer gets leading axes of size 1.
     """
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     n = max(a.ndim, b.ndim)
     a, b = a.reshape((1,) * (n - a.ndim) + a.shape), b.reshape((1,) * (n - b.ndim) + b.shape)
     left, right = tuple(range(0, 2 * n, 2)), tuple(range(1, 2 * n, 2))
@@ -289,14 +281,14 @@ def mv(a: Any, b: Any) -> Any:
 
 def bmm(a: Any, b: Any) -> Any:
     """Batch of matrix products, no broadcasting.  a (B, n, k), b (B, k, m) -> (B, n, m).  `matmul` takes every rank."""
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     if a.ndim == 3 and b.ndim == 3 and a.shape[0] != b.shape[0]:
         raise ShapeError(f"bmm: a is a batch of {a.shape[0]} matrices, b of {b.shape[0]}", hint="matmul broadcasts")
     return _of_rank("bmm", a, b, 3, 3)
 
 
 def _of_rank(what: str, a: Any, b: Any, n: int, m: int) -> Any:
-    a, b = _arrays(a, b)
+    a, b = as_arrays(a, b)
     if (a.ndim, b.ndim) != (n, m):
         raise ShapeError(f"{what}: a has {a.ndim} axes, b has {b.ndim}, expected {n} and {m}", hint="matmul takes every rank")
     return matmul(a, b)
@@ -324,7 +316,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
 
     The first may be a row (k), the last a column (p); that axis is gone from the result.
     """
-    chain = _arrays(*arrays)
+    chain = as_arrays(*arrays)
     if len(chain) < 2:
         raise ArgumentError(f"multi_dot: {len(chain)} matrices, needs two or more")
     for i, x in enumerate(chain):

@@ -1,6 +1,6 @@
-"""Normalisation: batch, layer, instance, group, RMS, and vectors to length one; scaled dot-product attention.
+"""Normalisation: batch, layer, instance, group, RMS; vectors to length one; weight and spectral norm.
 
-All but the last two are one fused operation, `_standardize`, along different axes. Arguments follow PyTorch's
+The first five are one fused operation, `_standardize`, along different axes. Arguments follow PyTorch's
 `nn.functional`. May import: all of ops before it.
 """
 
@@ -17,12 +17,23 @@ from tensorgraph.errors import ArgumentError, DtypeError, ShapeError, sig
 from tensorgraph.fused import fusable
 from tensorgraph.operation import Array
 from tensorgraph.ops.elementwise import astype, maximum, rsqrt, square
-from tensorgraph.ops.reduce import mean, vector_norm
+from tensorgraph.ops.matmul import matmul
+from tensorgraph.ops.reduce import mean, sum, vector_norm
+from tensorgraph.ops.shape import moveaxis
 from tensorgraph.provenance import explained
 from tensorgraph.spelling import spelled
-from tensorgraph.tensor import Tensor
+from tensorgraph.tensor import raw
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "normalize",
+    "rms_norm",
+    "spectral_norm",
+    "weight_norm",
+]
 
 
 @fusable
@@ -68,7 +79,7 @@ def _statistics(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
 
 def _update(running: Any, values: Any, momentum: float) -> None:
     """running = (1 - momentum) running + momentum values, in place."""
-    array = running.array if isinstance(running, Tensor) else running
+    array = raw(running)
     array *= 1 - momentum
     array += (momentum * values).reshape(array.shape).astype(array.dtype)
     writes.wrote(array)
@@ -104,7 +115,9 @@ def batch_norm(
     shape = (1, channels) + (1,) * (input.ndim - 2)
     if not training:
         if running_mean is None or running_var is None:
-            raise ArgumentError(f"{name}: evaluation needs running_mean and running_var", hint="training=True uses the batch's")
+            raise ArgumentError(
+                f"{name}: evaluation needs running_mean and running_var", hint="training=True uses the batch's"
+            )
         return _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
     n = math.prod(input.shape) // max(channels, 1)
     if n <= 1:
@@ -113,7 +126,7 @@ def batch_norm(
             hint="a larger batch, or model.eval()",
         )
     axis = (0, *range(2, input.ndim))
-    m, centered, v = _statistics(input.array if isinstance(input, Tensor) else input, axis)
+    m, centered, v = _statistics(raw(input), axis)
     if running_mean is not None:
         _update(running_mean, m, momentum)
     if running_var is not None:
@@ -163,11 +176,13 @@ def instance_norm(
         return _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
     n = math.prod(input.shape[2:])
     if n <= 1:
-        raise ArgumentError(f"{name}: {sig(input)} has {n} value{'s' * (n != 1)} per channel; there must be more than one")
+        raise ArgumentError(
+            f"{name}: {sig(input)} has {n} value{'s' * (n != 1)} per channel; there must be more than one"
+        )
     axis = tuple(range(2, input.ndim))
     centered = v = None
     if running_mean is not None or running_var is not None:
-        m, centered, v = _statistics(input.array if isinstance(input, Tensor) else input, axis)
+        m, centered, v = _statistics(raw(input), axis)
         if running_mean is not None:
             _update(running_mean, m.mean(axis=0), momentum)
         if running_var is not None:
@@ -248,5 +263,43 @@ def group_norm(input: Array, num_groups: int, weight: Array = None, bias: Array 
 
 @spelled
 def normalize(input: Array, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Any:
-    """x / max(||x||_p, eps) along an axis: vectors of length one; a zero vector stays zero.  input (...) -> the same."""
+    """x / max(||x||_p, eps) along an axis: vectors of length one; a zero vector stays.  input (...) -> (...)."""
     return input / maximum(vector_norm(input, p, axis, keepdims=True), eps)
+
+
+# ---- weights -------------------------------------------------------------------------------------------------------
+def weight_norm(v: Array, g: Array, dim: int | None = 0) -> Any:
+    """g v / ||v||: direction and length of a weight apart.  v (...), g of size 1 but along `dim` -> v's shape.
+
+    The norm is taken over all axes but `dim` (over all with None).
+    Source: Salimans & Kingma, Weight normalization, NeurIPS 2016.
+    """
+    axes = None if dim is None else tuple(i for i in range(v.ndim) if i != dim % v.ndim)
+    return v * (g / vector_norm(v, 2, axes, keepdims=True))
+
+
+def spectral_norm(weight: Array, u: Array, v: Array, dim: int = 0) -> Any:
+    """The weight divided by its largest singular value u^T W v.  weight (...), as a matrix with `dim` in front.
+
+    u and v are the singular vectors, constants here; `power_iteration` finds them.
+    Source: Miyato et al., Spectral normalization for generative adversarial networks, ICLR 2018.
+    """
+    return weight / sum(matmul(_as_matrix(weight, dim), v) * u)
+
+
+def power_iteration(weight: Array, u: Array, v: Array, dim: int = 0, steps: int = 1, eps: float = 1e-12) -> None:
+    """Moves u and v (written in place) towards the first singular vectors of the weight."""
+    matrix = _as_matrix(raw(weight), dim)
+    be = backends.backend_of(matrix)
+    u, v = raw(u), raw(v)
+    for _ in range(steps):
+        for out, product in ((v, lambda: be.matmul(matrix.T, u)), (u, lambda: be.matmul(matrix, v))):
+            found = product()
+            out[...] = found / be.maximum(be.sqrt(be.sum(found * found)), eps)
+    writes.wrote(u)
+    writes.wrote(v)
+
+
+def _as_matrix(weight: Any, dim: int) -> Any:
+    weight = weight if dim == 0 else moveaxis(weight, dim, 0)
+    return weight.reshape((weight.shape[0], -1))

@@ -1,6 +1,6 @@
 """Random tensors and dropout. Every function takes `generator=`; without one the device's default generator draws.
 
-May import: the engine, ops.elementwise, ops.index. Samples carry no gradient; `uniform`, `normal`, `exponential` and
+May import: the engine, elementwise, index, shape. Samples carry no gradient; `uniform`, `normal`, `exponential` and
 `gumbel` are written as parameter * noise, so that their parameters do (reparametrisation).
 """
 
@@ -17,6 +17,7 @@ from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError
 from tensorgraph.generator import Generator, generator_for
 from tensorgraph.operation import Array, op
+from tensorgraph.ops.shape import common_shape
 from tensorgraph.tensor import Tensor
 
 __all__ = [
@@ -80,7 +81,7 @@ def _noise(what: str, kind: str, parameters: tuple, size: Any, dtype: Any, devic
     if dtype is None:
         floats = [p.dtype for p in arrays if p.dtype.kind == "f"]
         dtype = np.result_type(*floats) if floats else None
-    shape = np.broadcast_shapes(*(p.shape for p in arrays)) if size is None else _sizes(what, size)
+    shape = common_shape(what, *(p.shape for p in arrays)) if size is None else _sizes(what, size)
     stream = generator_for(generator, device or _device(*arrays), what).stream
     return Tensor(getattr(stream, kind)(shape, _floating(what, dtype)))
 
@@ -159,6 +160,9 @@ def randint(low: int, high: Any = None, size: Any = None, *,
         raise ArgumentError(f"randint: there is no integer from {low} up to but without {high}")
     found = backends.check_dtype(dtype) or np.dtype("int64")
     drawn_as = found if found.kind in "iu" else np.dtype("int64")
+    bounds = np.iinfo(drawn_as)
+    if low < bounds.min or high - 1 > bounds.max:
+        raise ArgumentError(f"randint: {low if low < bounds.min else high} does not fit into {drawn_as}")
     stream = generator_for(generator, device, "randint").stream
     drawn = stream.integers(low, high, () if size is None else _sizes("randint", size), drawn_as)
     return Tensor(drawn.astype(found, copy=False))
@@ -190,7 +194,8 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
 @op
 def _bernoulli(be, p: Array, noise: Array):
     """1 where the noise lies below p, else 0, in the dtype of the noise."""
-    if not be.all((0 <= be.asarray(p)) & (be.asarray(p) <= 1)):
+    inside = (0 <= p) & (p <= 1)
+    if not be.to_host(be.asarray(inside)).all():
         raise ArgumentError("bernoulli: a probability lies between 0 and 1")
     return (noise < p).astype(noise.dtype)
 
@@ -217,10 +222,10 @@ def _multinomial(be, weights: Array, noise: Array, *, num_samples: int, replacem
     """Indices from weights (..., n) and noise: uniform (..., num_samples), or exponential (..., n) without replacement."""
     w = weights.astype("float64")
     positive = w > 0
-    if not be.all(positive | (w == 0)) or not be.all(be.isfinite(w)):
+    if not be.to_host((positive | (w == 0)) & be.isfinite(w)).all():
         raise ArgumentError("multinomial: weights are finite and not negative")
     needed = min(num_samples, 1) if replacement else num_samples
-    if not be.all(be.sum(positive, axis=-1) >= needed):
+    if not be.to_host(be.sum(positive, axis=-1) >= needed).all():
         raise ArgumentError(
             f"multinomial: a row has fewer than {needed} positive weights",
             hint=None if replacement else f"replacement=True draws {num_samples} from any row",

@@ -17,7 +17,7 @@ from tensorgraph.ops.axes import Axis, check_axes, count_along, kept_shape
 from tensorgraph.ops.elementwise import astype, sqrt, where
 from tensorgraph.ops.logic import isnan
 from tensorgraph.ops.shape import broadcast_to
-from tensorgraph.spelling import spelled
+from tensorgraph.spelling import named, spelled
 
 __all__ = [
     "all", "amax", "amin", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "nanmean", "nansum", "std", "sum",
@@ -175,7 +175,7 @@ def _norm2_rule(g, x, y, axis, keepdims):
 _norm2.vjp(x=_norm2_rule)
 
 
-@spelled
+@named
 def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Any:
     """(sum |x|^ord)^(1/ord) of the elements along the axes.  x (...) -> without the reduced axes, real.
 

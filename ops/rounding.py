@@ -26,25 +26,31 @@ def floor(be, x: Array, *, straight_through: bool = False):
 
     The gradient is 0; with `straight_through=True` it passes unchanged (Bengio et al. 2013, arXiv:1308.3432).
     """
-    return be.floor(x)
+    return _whole(be, be.floor, x)
 
 
 @op
 def ceil(be, x: Array, *, straight_through: bool = False):
     """The smallest whole number >= x.  x (...) real -> (...), same dtype.  Gradient: see `floor`."""
-    return be.ceil(x)
+    return _whole(be, be.ceil, x)
 
 
 @op
 def trunc(be, x: Array, *, straight_through: bool = False):
     """x without its fraction: the nearest whole number towards 0.  x (...) real -> (...).  Gradient: see `floor`."""
-    return be.trunc(x)
+    return _whole(be, be.trunc, x)
 
 
 @op
 def round(be, x: Array, decimals: int = 0, *, straight_through: bool = False):
     """x rounded to `decimals` places, halves to the even neighbour.  x (...) -> (...).  Gradient: see `floor`."""
     return be.round(x, decimals)
+
+
+def _whole(be, function, x):
+    """Integers are whole already; not every array library leaves them alone."""
+    x = be.asarray(x)
+    return be.copy(x) if x.dtype.kind in "iub" else function(x)
 
 
 def _step_rule(g, straight_through):
@@ -96,7 +102,7 @@ frac.vjp(x=lambda g: g)
 
 # ---- steps ---------------------------------------------------------------------------------------------------------
 _SURROGATES: dict[str, Callable[[Any], Any]] = {
-    "straight_through": lambda x: where(abs(x) <= 1, 1, x * 0),
+    "straight_through": lambda x: (abs(x) <= 1).astype(x.dtype),
     "triangle": lambda x: maximum(1 - abs(x), 0),
     "sigmoid": lambda x: _bell(exp(-abs(x))),
     "arctan": lambda x: 1 / (1 + (math.pi * x) ** 2),
@@ -136,7 +142,7 @@ heaviside.vjp(x=lambda g, x, surrogate: g * _slope(x, surrogate), value=lambda g
 
 @op
 def binary_step(be, x: Array, *, surrogate: Any = None):
-    """1 where x >= 0, else 0, in the dtype of x; NaN of NaN.  x (...) real -> (...).
+    """1 where x >= 0, else 0.  x (...) real -> (...) float.
 
     The gradient is 0. `surrogate` replaces the slope in the backward pass, so that spiking and binary networks can
     be trained: "straight_through" (1 for |x| <= 1), "triangle" max(0, 1 - |x|), "sigmoid" s(x)(1 - s(x)),
@@ -144,7 +150,8 @@ def binary_step(be, x: Array, *, surrogate: Any = None):
     Source: Neftci, Mostafa & Zenke, IEEE Signal Processing Magazine 2019.
     """
     _check_surrogate("binary_step", surrogate)
-    return be.heaviside(x, 1)
+    x = be.floating(x)
+    return be.greater_equal(x, 0).astype(x.dtype)
 
 
 binary_step.vjp(x=lambda g, x, surrogate: g * _slope(x, surrogate))

@@ -197,7 +197,10 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 @op(broadcasts=True)
 def broadcast_to(be, x: Array, shape: Shape):
     """x repeated to `shape` by NumPy's broadcasting rules: a view that cannot be written into."""
-    return be.broadcast_to(x, shape)
+    try:
+        return be.broadcast_to(x, shape)
+    except ValueError:
+        raise ShapeError(f"broadcast_to: {sig(x)} does not broadcast to the shape {shape}") from None
 
 
 broadcast_to.vjp(x=lambda g: g)  # the engine sums over the axes that were broadcast

@@ -1,3 +1,198 @@
-"""sorting and searching"""
+"""Order: sort, the largest k, arg-extremes, median and quantiles, search in sorted values.
 
-__all__: list[str] = []
+NumPy's and the array API's meaning: `sort` gives values (PyTorch's gives a pair), `median` the mean of the two middle
+elements. NaN counts as larger than every number. May import: elementwise, logic, index, shape, join, reduce.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tensorgraph.backends.indexing import Along
+from tensorgraph.creation import asarray
+from tensorgraph.errors import ArgumentError, OutOfRangeError, ShapeError, sig
+from tensorgraph.operation import Array, op
+from tensorgraph.ops.axes import Axis, check_axes, check_axis, kept_shape
+from tensorgraph.ops.elementwise import astype, where
+from tensorgraph.ops.index import getitem, put_add
+from tensorgraph.ops.join import stack
+from tensorgraph.ops.logic import isnan
+from tensorgraph.ops.shape import merged, reshape
+from tensorgraph.spelling import spelled
+
+__all__ = ["argmax", "argmin", "argsort", "median", "quantile", "searchsorted", "sort", "topk"]
+
+
+# ---- sorted ---------------------------------------------------------------------------------------------------------
+@op(aux=("indices",))
+def _sort(be, x: Array, axis: int, descending: bool):
+    indices = be.order(x, axis, descending)
+    return be.take_along_axis(x, indices, axis), indices
+
+
+_sort.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x_shape))
+
+
+@spelled
+def sort(x: Any, axis: int | None = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The elements in order along an axis; axis=None flattens x first.  x (...) -> (...).
+
+    Equal elements keep their order, whatever `stable` says. Only the values come back; `argsort` has the indices.
+    """
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return _sort(x, check_axis("sort", axis, x.ndim), descending)[0]
+
+
+@op
+def argsort(be, x: Array, axis: int | None = -1, descending: bool = False, stable: bool = True):
+    """The indices that sort x along an axis; axis=None flattens x first.  x (...) -> (...) int64.
+
+    Equal elements keep their order, whatever `stable` says.
+    """
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    return be.order(x, check_axis("argsort", axis, x.ndim), descending)
+
+
+@op(aux=("indices",))
+def _topk(be, x: Array, k: int, axis: int, largest: bool):
+    indices = be.top(x, k, axis, largest)
+    return be.take_along_axis(x, indices, axis), indices
+
+
+_topk.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x_shape))
+
+
+@spelled
+def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Any, Any]:
+    """The k largest (or smallest) elements along an axis, the outermost first, and their indices.  x (..., N) -> (..., k) twice.
+
+    They are in order whatever `sorted` says. Raises ShapeError when k is larger than the axis.
+    """
+    at = check_axis("topk", axis, x.ndim)
+    if not 0 <= k <= x.shape[at]:
+        raise ShapeError(f"topk: k = {k}, but axis {axis} of {sig(x)} has {x.shape[at]} elements")
+    return _topk(x, k, at, largest)
+
+
+# ---- which one ------------------------------------------------------------------------------------------------------
+def _arg(name: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+    if axis is not None:
+        check_axis(name, axis, x.ndim)
+    y = getattr(x, name)(axis=axis)
+    return y.reshape(kept_shape(x.shape, axis)) if keepdims else y
+
+
+@op
+def argmax(be, x: Array, axis: int | None = None, keepdims: bool = False):
+    """The index of the largest element along an axis, of the flattened array for axis=None.  x (...) -> int64.
+
+    The first one of several; the first NaN if there is any. Raises ShapeError where there is nothing to choose from.
+    """
+    if x.size == 0:
+        be.refuse_nothing("argmax", x, axis)
+    return _arg("argmax", x, axis, keepdims)
+
+
+@op
+def argmin(be, x: Array, axis: int | None = None, keepdims: bool = False):
+    """The index of the smallest element along an axis.  Ties, NaN and empty input as in `argmax`."""
+    if x.size == 0:
+        be.refuse_nothing("argmin", x, axis)
+    return _arg("argmin", x, axis, keepdims)
+
+
+# ---- in the middle --------------------------------------------------------------------------------------------------
+METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
+
+
+def _ranks(n: int, q: float, method: str) -> tuple[int, int, float]:
+    """Two neighbouring places among n sorted elements, and how far the quantile is from the first to the second."""
+    place = q * (n - 1)
+    low, high = math.floor(place), math.ceil(place)
+    if method == "lower":
+        return low, low, 0
+    if method == "higher":
+        return high, high, 0
+    if method == "nearest":
+        near = round(place)  # half to even, as NumPy does
+        return near, near, 0
+    if method == "midpoint":
+        return low, high, 0.5 if high > low else 0
+    return low, high, place - low
+
+
+def _line(name: str, x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+    """x sorted along one last axis into which the reduced axes were merged, and those axes."""
+    axes = check_axes(name, axis, x.ndim)
+    if x.dtype.kind in "iub":
+        x = astype(x, "float32")
+    line = merged(x, axes)
+    if line.shape[-1:] == (0,) or (not axes and x.ndim):
+        raise ShapeError(f"{name}: {sig(x)} has no elements along axis {axis}, and there is no {name} of nothing")
+    return sort(line, -1), axes
+
+
+def _between(line: Any, low: int, high: int, part: float) -> Any:
+    """The value at a place of sorted lines; NaN where a line holds one."""
+    y = getitem(line, (..., low))
+    if part:
+        y = y + (getitem(line, (..., high)) - y) * part
+    last = getitem(line, (..., -1))
+    return where(isnan(last), last, y)
+
+
+@spelled
+def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The middle element in order, the mean of the two middle ones of an even number (NumPy's meaning); NaN if there is any.
+
+    x (...) -> without the reduced axes; integers give float32. The gradient goes to the middle elements.
+    """
+    line, axes = _line("median", x, axis)
+    n = line.shape[-1]
+    y = _between(line, (n - 1) // 2, n // 2, 0.5 if n % 2 == 0 else 0)
+    return reshape(y, kept_shape(x.shape, axes)) if keepdims else y
+
+
+@spelled
+def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Any:
+    """The value below which the part q of the elements lies; NaN if there is any.  x (...) -> without the reduced axes.
+
+    q is a number, or a list of Q numbers, which gives a first axis (Q, ...); it has no gradient. Between two elements
+    `method` decides: "linear", "lower", "higher", "nearest", "midpoint". Raises OutOfRangeError for q outside 0..1.
+    """
+    if method not in METHODS:
+        raise ArgumentError(f"quantile: unknown method {method!r}", hint=f"one of {', '.join(METHODS)}")
+    many = q if isinstance(q, (int, float)) else asarray(q, dtype="float64" if isinstance(q, (list, tuple)) else None).tolist()
+    if isinstance(many, list) and many and isinstance(many[0], list):
+        raise ShapeError(f"quantile: q is {sig(q)}, it may have one axis")
+    for one in many if isinstance(many, list) else [many]:
+        if not 0 <= one <= 1:
+            raise OutOfRangeError(f"quantile: q = {one} does not lie between 0 and 1")
+    line, axes = _line("quantile", x, axis)
+
+    def value(one: float) -> Any:
+        y = _between(line, *_ranks(line.shape[-1], one, method))
+        return reshape(y, kept_shape(x.shape, axes)) if keepdims else y
+
+    return stack([value(one) for one in many]) if isinstance(many, list) else value(many)
+
+
+# ---- search ---------------------------------------------------------------------------------------------------------
+@op
+def searchsorted(be, x1: Array, x2: Array, side: str = "left", sorter: Sequence[int] | None = None, right: bool = False):
+    """Where the elements of x2 belong in the sorted vector x1.  x1 (N,), x2 (...) -> (...) int64, from 0 to N.
+
+    side="left": in front of equal elements, "right" (or PyTorch's `right=True`): behind them. `sorter` are the indices
+    that sort x1, when it is not sorted itself.
+    """
+    if side not in ("left", "right"):
+        raise ArgumentError(f"searchsorted: side {side!r}", hint='"left" or "right"')
+    if x1.ndim != 1:
+        raise ShapeError(f"searchsorted: x1 is {sig(x1)}, it must have one axis")
+    if sorter is not None:
+        x1 = be.getitem(x1, sorter, "searchsorted")
+    return be.searchsorted(x1, be.asarray(x2), side="right" if right else side)

@@ -6,6 +6,7 @@ May import: the engine, elementwise.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.elementwise import sqrt, where
@@ -107,7 +108,7 @@ def tanh(be, x: Array):
 
 sinh.vjp(x=lambda g, x: g * cosh(x))
 cosh.vjp(x=lambda g, x: g * sinh(x))
-tanh.vjp(x=lambda g, y: g - g * y * y)
+tanh.vjp(x=lambda g, y: g * (1 - y * y))
 
 
 @op
@@ -150,9 +151,22 @@ rad2deg.vjp(x=lambda g: g * (180 / math.pi))
 
 
 @op
-def sinc(be, x: Array):
+def _sinc(be, x: Array, *, order: int = 0):
+    return be.sinc(x, order)
+
+
+def _sinc_rule(g, x, y, order):
+    if x.dtype.kind != "c":
+        return g * _sinc(x, order=order + 1)
+    return where(x == 0, 0, g) * (cos(math.pi * x) - y) / where(x == 0, 1, x)
+
+
+_sinc.vjp(x=_sinc_rule)
+
+
+def sinc(x: Any):
     """sin(pi x) / (pi x), 1 at 0.  x (...) -> (...)."""
-    return be.sinc(x)
+    return _sinc(x)
 
 
 arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2

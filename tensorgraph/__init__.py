@@ -12,7 +12,7 @@ from tensorgraph import _checkout
 
 _checkout.install()
 
-from tensorgraph import backends, ops  # noqa: E402
+from tensorgraph import backends, data, ops  # noqa: E402
 from tensorgraph.array_api import (  # noqa: E402
     __array_api_version__,
     __array_namespace_info__,
@@ -45,6 +45,7 @@ from tensorgraph.creation import (  # noqa: E402
     zeros,
     zeros_like,
 )
+from tensorgraph.drawing import Graph, draw  # noqa: E402
 from tensorgraph.dtypes import (  # noqa: E402
     bool,
     complex64,
@@ -65,8 +66,12 @@ from tensorgraph.errors import (  # noqa: E402
     ArgumentError,
     AxisError,
     BackendError,
+    CorruptDataError,
     DtypeError,
     GraphError,
+    LinAlgError,
+    MissingDataError,
+    MissingPackageError,
     OutOfRangeError,
     ShapeError,
     TensorgraphError,
@@ -83,6 +88,7 @@ from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled  # 
 from tensorgraph.mode import recording as is_grad_enabled  # noqa: E402
 from tensorgraph.operation import Array, op  # noqa: E402
 from tensorgraph.ops import *  # noqa: E402, F403
+from tensorgraph import fft, linalg  # noqa: E402
 from tensorgraph.ops import methods as _methods  # noqa: E402
 from tensorgraph.tensor import Tensor  # noqa: E402
 

@@ -18,7 +18,7 @@ from tensorgraph.mode import set_grad_enabled
 from tensorgraph.node import LEAF, Node
 from tensorgraph.operation import F32
 from tensorgraph.provenance import birth, explain
-from tensorgraph.tensor import Tensor
+from tensorgraph.tensor import Retain, Tensor
 
 
 class _Released:
@@ -171,7 +171,7 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
         node = nodes.pop(serial)
         g = grads.pop(serial)
         if node.hooks is not None:
-            g = _call_hooks(node, g, create_graph)
+            g = _call_hooks(node, g, create_graph, retain=wanted is None)
         plan = node.plan
         if wanted is not None:
             if serial in wanted:
@@ -208,6 +208,8 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
             except AttributeError:
                 raise _misfit(node, parent, gx) from None
             other = parent.serial
+            if needed is not None and other not in needed and other not in wanted:  # pyright: ignore[reportOperatorIssue]
+                continue
             if other in grads:
                 if other in fresh:
                     grads[other] += gx
@@ -242,11 +244,13 @@ def _leading_to(wanted: set[int], roots: list[Node]) -> set[int]:
     return needed
 
 
-def _call_hooks(node: Node, g: Any, create_graph: bool) -> Any:
+def _call_hooks(node: Node, g: Any, create_graph: bool, retain: bool) -> Any:
     tensor = g if isinstance(g, Tensor) else Tensor(g)
     if node.dtype.kind == "c":
         tensor = tensor.conj()
     for hook in list(node.hooks or ()):
+        if type(hook) is Retain and not retain:  # grad() adds nothing to any .grad
+            continue
         changed = hook(tensor)
         if changed is None:
             continue

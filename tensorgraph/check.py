@@ -8,6 +8,7 @@ of the Jacobian is searched for, by bisection.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -150,15 +151,14 @@ class _Comparison:
                     hint="f should compute in float64 (complex128) when its inputs are of that dtype",
                 )
         again = [_flat(y) for _, y in self.made]
-        same = [a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in zip(base, again)]
-        if not all(same) or len(base) != len(again):
+        if len(base) != len(again) or not all(map(_alike, base, again)):
             raise GradcheckError(
                 f"{self.what}: f is not deterministic: two evaluations at the same inputs differ",
                 operands=_lines(self.inputs),
                 hint="seed the generator inside f, or switch dropout off",
             )
 
-    # ---- the two sides -------------------------------------------------------------------------------------------
+    # ---- the two sides ---------------------------------------------------------------------------------------------
     def _values(self) -> list[np.ndarray]:
         with no_grad():
             return [_flat(y) for _, y in self.outputs()]
@@ -194,16 +194,17 @@ class _Comparison:
     def _disagreement(self, i: int, d: np.ndarray, weights: list[np.ndarray], gradient: np.ndarray) -> float:
         """0 where both sides agree, else by how much they differ (infinite for NaN)."""
         analytic = _dot(d, gradient)
-        scale = np.abs(_dot(np.abs(d), np.abs(gradient)))
+        scale = _dot(np.abs(d), np.abs(gradient))
+        size = sum(_dot(np.abs(w), np.abs(y)) for w, y in zip(weights, self.base, strict=True))
         for eps in (self.eps, self.eps / _FINER):
             numeric = self._numeric(i, d, weights, eps)
-            resolved = _ROUNDING / (eps * self.magnitudes[i]) * sum(_dot(np.abs(w), np.abs(y)) for w, y in zip(weights, self.base))
+            resolved = _ROUNDING / (eps * self.magnitudes[i]) * size
             off = abs(numeric - analytic)
             if off <= self.atol + self.rtol * max(scale, abs(numeric)) + resolved:
                 return 0.0
         return off if np.isfinite(off) else np.inf
 
-    # ---- finding the wrong entry ---------------------------------------------------------------------------------
+    # ---- finding the wrong entry -----------------------------------------------------------------------------------
     def _report(self, i: int, d: np.ndarray, weights: list[np.ndarray]) -> None:
         """Raises the error for input i, having narrowed direction and weights down to one element each."""
         gradient = self._gradients(weights)[i]
@@ -213,7 +214,7 @@ class _Comparison:
         flat = np.concatenate(weights)
 
         def split(w: np.ndarray) -> list[np.ndarray]:
-            return [w[a:b] for a, b in zip(sizes, sizes[1:], strict=False)]
+            return [w[a:b] for a, b in pairwise(sizes)]
 
         def off(part: np.ndarray) -> float:
             some = split(flat * part)
@@ -247,7 +248,7 @@ def _bisect(n: int, disagreement: Callable[[np.ndarray], float]) -> int:
     return low
 
 
-# ---- inputs, outputs, vectors ------------------------------------------------------------------------------------------
+# ---- inputs, outputs, vectors --------------------------------------------------------------------------------------
 def _arguments(inputs: Any) -> tuple[Any, ...]:
     return (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
 
@@ -299,6 +300,10 @@ def _flat(x: Tensor) -> np.ndarray:
 def _unflat(values: np.ndarray, like: Tensor) -> Any:
     host = values.view(like.dtype) if like.dtype.kind == "c" else values.astype(like.dtype)
     return backends.backend_of(like.array).from_host(host.reshape(like.shape), like.device)
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True)
 
 
 def _direction(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tensorgraph.errors import GraphError
+from tensorgraph.errors import GraphError, sig
 from tensorgraph.generator import default_generator, get_rng_state, set_rng_state
 from tensorgraph.mode import enable_grad, recording, tick
 from tensorgraph.node import Node
 from tensorgraph.tensor import Tensor
+from tensorgraph.writes import written_since
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -65,6 +66,7 @@ class _Recompute:
 
     def __init__(self, function, args, kwargs, state, nodes: list[Node]):
         self.function, self.args, self.kwargs, self.state = function, args, kwargs, state
+        self.recorded = nodes[0].serial
         self.names = [node.name for node in nodes]
         self.serials = {node.serial: i for i, node in enumerate(nodes)}
         self.again: list[Node] | None = None
@@ -72,6 +74,7 @@ class _Recompute:
     def recompute(self, node: Node) -> tuple:
         """The saved arrays of `node`; the first call runs the function again."""
         if self.again is None:
+            self._check_arguments()
             now = get_rng_state()
             set_rng_state(self.state)
             try:
@@ -89,3 +92,13 @@ class _Recompute:
             self.again = again
         twin = self.again[self.serials[node.serial]]
         return twin.saved if isinstance(twin.saved, tuple) else twin.saved.recompute(twin)  # a checkpoint inside this one
+
+    def _check_arguments(self) -> None:
+        for t in _tensors((self.args, self.kwargs)):
+            place = written_since(self.recorded, t.array)
+            if place is not None:
+                raise GraphError(
+                    f"checkpoint: its argument {sig(t)} was overwritten before the backward pass ran the function again",
+                    operands=(f"overwritten  {place.text}   {place}",),
+                    hint="run backward() before the write, or write into a copy: t.clone()",
+                )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -157,6 +158,9 @@ def operand_lines(
     return table(rows)
 
 
+_NAMED = re.compile(r"[\w.\[\] -]+: ").match  # a message that starts with the name of an operation
+
+
 def explain(
     op: str, error: Exception, operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
 ) -> Exception:
@@ -166,6 +170,8 @@ def explain(
     same kind (still a ValueError, TypeError, ...); anything unknown comes back as it was, with a note.
     """
     if isinstance(error, TensorgraphError):
+        if not _NAMED(error.message):
+            error.message = f"{op}: {error.message}"
         if not error.operands:
             error.operands = operand_lines(operands, scope)
         return error

@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tensorgraph.errors import TensorgraphError
+
 KEYWORDS = {
     "axis": "dim",
     "axis1": "dim1",
@@ -81,5 +83,21 @@ def spelled(function: F) -> F:
         if kwargs and not translate.keys().isdisjoint(kwargs):
             kwargs = {translate.get(name, name): value for name, value in kwargs.items()}
         return function(*args, **kwargs)
+
+    return call  # pyright: ignore[reportReturnType]
+
+
+def named(function: F) -> F:
+    """`spelled`, and an error of the operations inside a composite carries the name of the composite."""
+    inner, name = spelled(function), function.__name__
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return inner(*args, **kwargs)
+        except TensorgraphError as error:
+            said, _, what = error.message.partition(": ")
+            error.message = f"{name}: {what or said}"
+            raise
 
     return call  # pyright: ignore[reportReturnType]

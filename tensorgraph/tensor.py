@@ -7,7 +7,7 @@ engine may import this file; it imports the node record and the backends.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tensorgraph.node import LEAF, Node
 from tensorgraph.provenance import internal
 
 if TYPE_CHECKING:
+    from tensorgraph.drawing import Graph
     from tensorgraph.methods import TensorMethods as _Methods
 else:
     _Methods = object
@@ -209,14 +210,13 @@ class Tensor(_Methods):
         """
         if self.node is None:
             raise GraphError(f"register_hook: {sig(self)} needs no gradient, the hook would never run")
-        node = self.node
-        if node.hooks is None:
-            node.hooks = []
-        node.hooks.append(hook)
+        hooks = self.node.hooks = [] if self.node.hooks is None else self.node.hooks
+        place = next((i for i, other in enumerate(hooks) if type(other) is Retain), len(hooks))
+        hooks.insert(place, hook)
 
         def remove() -> None:
-            if node.hooks and hook in node.hooks:
-                node.hooks.remove(hook)
+            if hook in hooks:
+                hooks.remove(hook)
 
         return remove
 
@@ -224,17 +224,16 @@ class Tensor(_Methods):
         """Keeps the gradient of this intermediate result in `.grad` too. Returns the tensor itself."""
         if self.node is None:
             raise GraphError(f"retain_grad: {sig(self)} needs no gradient")
-        if not self.node.is_leaf:
-            me = weakref.ref(self)
-
-            def keep(g: Tensor) -> None:
-                tensor = me()
-                if tensor is not None:  # a copy: the same array may flow on into other gradients
-                    g = Tensor(backends.backend_of(g.array).copy(g.array), g.node)
-                    tensor.grad = g if tensor.grad is None else tensor.grad + g
-
-            self.register_hook(keep)
+        hooks = self.node.hooks = [] if self.node.hooks is None else self.node.hooks
+        if not self.node.is_leaf and not any(type(hook) is Retain and hook.tensor() is self for hook in hooks):
+            hooks.append(Retain(self))
         return self
+
+    def graph(self, depth: int | None = None, names: Mapping[str, Any] | None = None) -> Graph:
+        """The picture of everything that led to this tensor: see `tensorgraph.draw`."""
+        from tensorgraph.drawing import draw
+
+        return draw(self, depth, names)
 
     # ---- copies --------------------------------------------------------------------------------------------------
     def __deepcopy__(self, memo: dict) -> Tensor:
@@ -262,6 +261,19 @@ class Tensor(_Methods):
             copy.node = leaf_node(copy)
 
 
+class Retain:
+    """The hook behind `retain_grad`: the last of its node, so that it sees what the others made of the gradient."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.tensor()
+        if tensor is not None:  # a copy: the same array may flow on into other gradients
+            g = Tensor(backends.backend_of(g.array).copy(g.array), g.node)
+            tensor.grad = g if tensor.grad is None else tensor.grad + g
+
+
 def _unpickle(kind: type[Tensor], host: np.ndarray, device: str, requires_grad: bool) -> Tensor:
     tensor = kind.__new__(kind)
     Tensor.__init__(tensor, backends.get(device).from_host(host, device))
@@ -284,3 +296,8 @@ def leaf_node(tensor: Tensor) -> Node:
     return Node(
         tick(), LEAF, (), weakref.ref(tensor), frame.f_code, frame.f_lasti, None, array.shape, array.dtype
     )
+
+
+def raw(value: Any) -> Any:
+    """The array of a tensor; anything else as it is."""
+    return value.array if isinstance(value, Tensor) else value

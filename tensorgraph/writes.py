@@ -15,7 +15,7 @@ from tensorgraph.backends import ARRAYS, backend_of
 from tensorgraph.errors import GraphError, sig
 from tensorgraph.mode import tick
 from tensorgraph.node import Node
-from tensorgraph.provenance import _place, birth, internal
+from tensorgraph.provenance import Birth, _place, birth, internal
 
 latest = 0
 """Serial number of the newest write."""
@@ -44,23 +44,30 @@ def wrote(array: Any) -> None:
 def check(node: Node, saved: tuple) -> None:
     """Raises GraphError when an array that `node` saved was written after `node` was made."""
     for name, value in zip(node.plan.names, saved, strict=True):
-        if type(value) not in ARRAYS:
-            continue
-        record = _written.get(id(_owner(value)))
-        if record is None:
-            continue
-        low, high = backend_of(value).byte_bounds(value)
-        for serial, (start, stop), code, lasti in reversed(record[1]):
-            if serial > node.serial and start < high and low < stop:
-                made, written = birth(node), _place(code, lasti)
+        for array in value if type(value) is tuple else (value,):
+            place = written_since(node.serial, array)
+            if place is not None:
+                made = birth(node)
                 raise GraphError(
-                    f"{node.name}: its saved {name} {sig(value)} was overwritten before the backward pass used it",
+                    f"{node.name}: its saved {name} {sig(array)} was overwritten before the backward pass used it",
                     operands=(
                         f"saved by     {made.expression if made else node.name}   {made or ''}".rstrip(),
-                        f"overwritten  {written.text}   {written}",
+                        f"overwritten  {place.text}   {place}",
                     ),
                     hint="run backward() before the write, or write into a copy: t.clone()",
                 )
+
+
+def written_since(serial: int, array: Any) -> Birth | None:
+    """The line that wrote into the memory of `array` after the tick `serial`; None if there is none."""
+    record = _written.get(id(_owner(array))) if type(array) in ARRAYS else None
+    if record is None:
+        return None
+    low, high = backend_of(array).byte_bounds(array)
+    for when, (start, stop), code, lasti in reversed(record[1]):
+        if when > serial and start < high and low < stop:
+            return _place(code, lasti)
+    return None
 
 
 def _owner(array: Any) -> Any:

@@ -43,7 +43,7 @@ class FenceArray:
     """NumPy data behind a fence."""
 
     __array_ufunc__ = None
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    __hash__ = None
 
     def __init__(self, data: np.ndarray, base: FenceArray | None = None):
         self._data = data
@@ -98,10 +98,11 @@ def _operator(name: str) -> Callable:
     in_place = name.startswith("__i") and name != "__invert__"
 
     def method(self, *others: Any) -> Any:
-        if any(type(other) not in (FenceArray, int, float, complex, bool) and not isinstance(other, np.generic) for other in others):
-            if any(isinstance(other, np.ndarray) for other in others):
+        for other in others:
+            if isinstance(other, np.ndarray):
                 raise FenceError(f"{name}: an array on the device meets a NumPy array")
-            return NotImplemented
+            if not isinstance(other, (FenceArray, int, float, complex, np.generic)):
+                return NotImplemented
         result = getattr(self._data, name)(*map(unwrap, others))
         if in_place:
             self._data = result
@@ -179,10 +180,8 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._owner.record(self._name, args, kwargs)
-        if self._name in ("asarray", "array", "ascontiguousarray"):
-            if isinstance(args[0], np.ndarray):
-                args = (args[0].copy(), *args[1:])
-                return wrap(self._function(*args, **kwargs), ())
+        if self._name in ("asarray", "array", "ascontiguousarray") and isinstance(args[0], np.ndarray):
+            return wrap(self._function(args[0].copy(), *args[1:], **kwargs), ())  # the way up from the host
         result = self._function(*unwrap(args), **unwrap(kwargs))
         if self._name in ("allclose", "array_equal", "array_equiv"):
             result = np.bool_(result)  # a 0-d array on the device

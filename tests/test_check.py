@@ -122,7 +122,8 @@ FIRST_ORDER = {
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_wrong_rules_are_caught(rules):
     wrong = planted(times, **rules)
-    with pytest.raises(GradcheckError, match=r"gradcheck: d output\[\d\] / d [ab]\[\d\] is .* numerically, but .* by the rules"):
+    entry = r"gradcheck: d output\[\d\] / d [ab]\[\d\] is .* numerically, but .* by the rules"
+    with pytest.raises(GradcheckError, match=entry):
         gradcheck(wrong, (leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)))
 
 
@@ -183,7 +184,8 @@ def test_wrong_second_order_rules_are_caught(rules):
     wrong = planted(times, **rules)
     inputs = leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)
     assert gradcheck(wrong, inputs)
-    with pytest.raises(GradcheckError, match=r"gradgradcheck: d \(d output / d [ab]\)\[\d\] / d (a|b|g_output)\[\d\] is .* but 0 by"):
+    entry = r"gradgradcheck: d \(d output / d [ab]\)\[\d\] / d (a|b|g_output)\[\d\] is .* but 0 by the rules"
+    with pytest.raises(GradcheckError, match=entry):
         gradgradcheck(wrong, inputs)
 
 

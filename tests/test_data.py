@@ -209,7 +209,13 @@ def test_shuffling_is_a_function_of_seed_and_epoch():
     assert order(again) == second
     for x, y in one:
         assert np.array_equal(x.numpy(), X[y.numpy()])
-    assert data.batches(X, batch_size=3, shuffle=True).seed != data.batches(X, batch_size=3, shuffle=True).seed
+    loose = data.batches(X, Y, batch_size=3, shuffle=True)
+    tg.manual_seed(5)
+    first = order(loose)
+    assert order(loose) != first
+    tg.manual_seed(5)
+    assert order(loose) == first
+    assert order(data.batches(X, Y, batch_size=3, shuffle=True, generator=tg.Generator(5))) == first
 
 
 class Sentences(data.Dataset[dict]):
@@ -247,6 +253,7 @@ def test_any_data_set_is_collated():
         (lambda: data.batches(X, Y[:9], batch_size=2), tg.ShapeError, "different lengths: 10, 9"),
         (lambda: data.batches(batch_size=2), tg.ArgumentError, "no arrays given"),
         (lambda: data.DataLoader(iter([1])), tg.DtypeError, "list_iterator is no data set"),  # pyright: ignore
+        (lambda: data.batches(X, batch_size=2, seed=1, generator=tg.Generator(1)), tg.ArgumentError, "one of them"),
         (lambda: data.DataLoader([1], device="gpu"), tg.BackendError, "unknown device 'gpu'"),
         (lambda: data.collate([np.ones(2), np.ones(3)]), tg.ShapeError, r"f64\[2\] and f64\[3\]"),
         (lambda: data.collate([(1, 2), (1,)]), tg.ShapeError, "different numbers of entries"),

@@ -22,7 +22,7 @@ def line_of(function, text: str) -> int:
     return first + offset
 
 
-# ---- the classes -------------------------------------------------------------------------------------------------------
+# ---- the classes ---------------------------------------------------------------------------------------------------
 def test_errors_are_what_python_programs_expect():
     expected = {
         tg.ShapeError: ValueError,
@@ -63,7 +63,7 @@ def test_short_signatures(value, text):
     assert sig(value) == text
 
 
-# ---- operands and where they came from ---------------------------------------------------------------------------------
+# ---- operands and where they came from -----------------------------------------------------------------------------
 def test_operands_show_what_made_them_and_where():
     def shapes():
         x = tg.ones(4, 3, requires_grad=True)
@@ -148,7 +148,7 @@ def test_the_original_error_is_chained():
     assert isinstance(caught.value.__context__, ValueError)
 
 
-# ---- births ------------------------------------------------------------------------------------------------------------
+# ---- births --------------------------------------------------------------------------------------------------------
 def test_birth_is_the_line_of_the_user():
     x = tg.tensor([1.0], requires_grad=True)
     y = tg.tanh(x) * 2; expected = inspect.currentframe().f_lineno  # fmt: skip # noqa: E702
@@ -179,7 +179,7 @@ def test_births_of_composites_methods_and_several_lines():
 
 def test_births_inside_comprehensions_and_lambdas():
     x = tg.tensor(1.0, requires_grad=True)
-    double = lambda t: t * 2.0  # noqa: E731
+    double = lambda t: t * 2.0
     assert birth(double(x).node).expression == "t * 2.0"
     assert {birth(y.node).expression for y in [x + i for i in range(3)]} == {"x + i"}
 
@@ -197,7 +197,7 @@ def test_code_without_a_source_file():
     assert (place.file, place.line, place.expression) == ("<string>", 1, "")
 
 
-# ---- messages of the graph -----------------------------------------------------------------------------------------------
+# ---- messages of the graph -----------------------------------------------------------------------------------------
 def test_no_scalar():
     def run():
         x = tg.ones(3, requires_grad=True)
@@ -251,7 +251,7 @@ def test_overwritten_through_a_view_or_alias():
     x = tg.ones(4, requires_grad=True)
     y = tg.exp(x)
     y.detach()[1:2] = 9.0
-    with pytest.raises(tg.GraphError, match=r"exp: its saved y f32\[4\] was overwritten(?s:.*)y\.detach\(\)\[1:2\] = 9\.0"):
+    with pytest.raises(tg.GraphError, match=r"exp: its saved y f32\[4\] was overwritten(?s:.*)y\.detach\(\)\[1:2\] ="):
         y.sum().backward()
 
 

@@ -1,4 +1,4 @@
-"""Memory: what no rule names dies at once, saved arrays go with the backward pass, and nothing needs the garbage collector."""
+"""Memory: what no rule names dies at once, saved arrays go with the backward pass, nothing needs the collector."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def no_garbage():
         gc.enable()
 
 
-# ---- nothing leaks -----------------------------------------------------------------------------------------------------
+# ---- nothing leaks -------------------------------------------------------------------------------------------------
 def forward_only():
     tg.tanh(leaf() * 2.0).sum()
 
@@ -149,9 +149,9 @@ def written_in_place():
 
 
 CONSTRUCTS = [
-    forward_only, forward_and_backward, retained, recorded_gradients, recorded_gradients_in_leaves, hooks, several_results,
-    checkpointed, checkpointed_without_backward, function_class, shape_error, error_in_a_rule, second_backward, checks,
-    written_in_place,
+    forward_only, forward_and_backward, retained, recorded_gradients, recorded_gradients_in_leaves, hooks,
+    several_results, checkpointed, checkpointed_without_backward, function_class, shape_error, error_in_a_rule,
+    second_backward, checks, written_in_place,
 ]  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def test_a_training_loop_does_not_grow():
     assert after - before < 20_000, f"grew by {after - before} bytes in 50 steps"
 
 
-# ---- what is kept alive ------------------------------------------------------------------------------------------------
+# ---- what is kept alive --------------------------------------------------------------------------------------------
 def test_what_no_rule_names_is_not_kept_alive():
     x = leaf()
     a = x * 1.0

@@ -15,32 +15,33 @@ import numpy as np
 import pytest
 
 import tensorgraph as tg
-from tensorgraph.tensor import Tensor
 from tests.samples import S
-from tests.test_operations import SAMPLES, all_same, flat, tensors, weights
+from tests.test_operations import SAMPLES, all_same, flat, tensors, weighted
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `peers`)")
 pytestmark = pytest.mark.peers
 
 SAME = {
     "": """
-        abs acos acosh add addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and bitwise_or bitwise_xor bmm
-        broadcast_to ceil chunk clip clone concat conj copysign cos cosh cross cumprod cumsum deg2rad det diag diagonal
-        diff divide dot einsum equal erf erfc erfinv exp exp2 expm1 flip float_power floor floor_divide fmax fmin fmod
-        frac greater greater_equal heaviside hypot i0 imag inner isclose isfinite isinf isnan kron lerp less less_equal
-        lgamma log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor logit logsumexp masked_fill
-        matmul maximum minimum moveaxis multiply mv nan_to_num negative not_equal outer positive prod rad2deg real
-        reciprocal remainder roll rot90 round rsqrt sigmoid sign sin sinc sinh sqrt square squeeze stack subtract sum
-        swapaxes tan tanh tensordot tile trace tril triu trunc where xlogy
+        abs acos acosh add addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and bitwise_or
+        bitwise_xor bmm broadcast_to ceil chunk clip clone concat conj copysign cos cosh cross cumprod cumsum
+        deg2rad det diag diagonal diff divide dot einsum equal erf erfc erfinv exp exp2 expm1 flip float_power
+        floor floor_divide fmax fmin fmod frac greater greater_equal heaviside hypot i0 imag inner isclose
+        isfinite isinf isnan kron lerp less less_equal lgamma log log10 log1p log2 logaddexp logical_and
+        logical_not logical_or logical_xor logit logsumexp masked_fill matmul maximum minimum moveaxis
+        multiply mv nan_to_num negative not_equal outer positive prod rad2deg real reciprocal remainder roll
+        rot90 round rsqrt sigmoid sign sin sinc sinh sqrt square squeeze stack subtract sum swapaxes tan tanh
+        tensordot tile trace tril triu trunc where xlogy
         """,
     "nn.functional": """
-        avg_pool1d avg_pool2d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits celu conv1d conv2d conv3d
-        conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity cross_entropy elu fold
-        gaussian_nll_loss gelu glu group_norm hardshrink hardsigmoid hardswish hardtanh hinge_embedding_loss huber_loss
-        instance_norm kl_div l1_loss layer_norm leaky_relu linear local_response_norm log_softmax logsigmoid lp_pool1d
-        lp_pool2d margin_ranking_loss max_pool1d max_pool2d max_pool3d mish mse_loss multi_margin_loss nll_loss normalize
-        pixel_shuffle pixel_unshuffle poisson_nll_loss prelu relu relu6 rms_norm scaled_dot_product_attention selu silu
-        smooth_l1_loss softmax softmin softplus softshrink softsign tanhshrink threshold triplet_margin_loss unfold
+        avg_pool1d avg_pool2d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits celu conv1d
+        conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss
+        cosine_similarity cross_entropy elu fold gaussian_nll_loss gelu glu group_norm hardshrink hardsigmoid
+        hardswish hardtanh hinge_embedding_loss huber_loss instance_norm kl_div l1_loss layer_norm leaky_relu
+        linear local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d margin_ranking_loss max_pool1d
+        max_pool2d max_pool3d mish mse_loss multi_margin_loss nll_loss normalize pixel_shuffle pixel_unshuffle
+        poisson_nll_loss prelu relu relu6 rms_norm scaled_dot_product_attention selu silu smooth_l1_loss
+        softmax softmin softplus softshrink softsign tanhshrink threshold triplet_margin_loss unfold
         """,
     "linalg": "cholesky inv matrix_exp matrix_power multi_dot pinv slogdet solve vecdot vector_norm",
     "special": "digamma",
@@ -56,13 +57,9 @@ ADAPTED: dict[str, Callable] = {
     "min": lambda x, dim=None, keepdim=False: torch.amin(x, () if dim is None else dim, keepdim),
     "var": lambda x, dim=None, correction=0, keepdim=False: torch.var(x, dim, correction=correction, keepdim=keepdim),
     "std": lambda x, dim=None, correction=0, keepdim=False: torch.std(x, dim, correction=correction, keepdim=keepdim),
-    "take_along_axis": torch.take_along_dim,
+    "take_along_axis": lambda x, indices, dim=-1: torch.take_along_dim(x, indices, dim),
     "pow": torch.pow,
 }
-
-DIFFERENT: dict[str, str] = {}
-"""`name` -> what PyTorch means by it"""
-
 
 def by_name() -> dict[str, list[S]]:
     """The samples of every operation that PyTorch has too, as far as they call it directly."""
@@ -91,6 +88,11 @@ def as_torch(value: Any) -> Any:
     return value
 
 
+def as_numpy(t: Any) -> Any:
+    """Values of PyTorch's tensor; None and numbers stay what they are."""
+    return t.detach().resolve_conj().numpy() if isinstance(t, torch.Tensor) else t
+
+
 SPELLING = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -108,23 +110,22 @@ def test_values_and_gradients_agree_with_pytorch(name):
 
         try:
             expected = flat(sample.call(theirs, call))
-        except (TypeError, RuntimeError, ValueError, IndexError):
+            assert sample.kw.get("axis") != ()  # no axis here, every axis in PyTorch
+        except (AssertionError, TypeError, RuntimeError, ValueError, IndexError):
             continue  # an option or a rank that PyTorch does not have
         compared += 1
         check = f"{sample.id} against PyTorch"
         got = flat(sample.call(ours))
         tolerance = 1e-10 * sample.tol
-        all_same(check, got, [y.detach().numpy() for y in expected], tolerance)
-        ys = [(y, t) for y, t in zip(got, expected, strict=True) if isinstance(y, Tensor) and y.node is not None]
-        if not ys or not all(t.requires_grad for _, t in ys):
+        all_same(check, got, [as_numpy(y) for y in expected], tolerance)
+        ys, ws = weighted(got)
+        ts = [t for y, t in zip(got, expected, strict=True) if any(y is one for one in ys)]
+        if not ys or not all(t.requires_grad for t in ts):
             continue
-        ws = weights([y for y, _ in ys])
         xs = [(x, t) for x, t in zip(ours, theirs, strict=True) if x.requires_grad]
-        g = tg.grad([y for y, _ in ys], [x for x, _ in xs], [Tensor(w) for w in ws], allow_unused=True)
-        h = torch.autograd.grad(
-            [t for _, t in ys], [t for _, t in xs], [torch.tensor(w) for w in ws], allow_unused=True
-        )
-        all_same(f"gradient of {check}", list(g), [None if t is None else t.numpy() for t in h], tolerance)
+        g = tg.grad(ys, [x for x, _ in xs], ws, allow_unused=True)
+        h = torch.autograd.grad(ts, [t for _, t in xs], [torch.tensor(w.array) for w in ws], allow_unused=True)
+        all_same(f"gradient of {check}", list(g), [as_numpy(t) for t in h], tolerance)
     assert compared, f"no sample of {name} could be called in PyTorch; take it out of the table"
 
 

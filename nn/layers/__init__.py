@@ -6,8 +6,8 @@ Constructor arguments, weight shapes, state-dict keys, default initialisation an
 from tensorgraph.nn.layers.activation import *  # noqa: F403
 from tensorgraph.nn.layers.conv import *  # noqa: F403
 from tensorgraph.nn.layers.dropout import *  # noqa: F403
+from tensorgraph.nn.layers.embedding import *  # noqa: F403
 from tensorgraph.nn.layers.linear import *  # noqa: F403
 from tensorgraph.nn.layers.norm import *  # noqa: F403
 from tensorgraph.nn.layers.pool import *  # noqa: F403
 from tensorgraph.nn.layers.reshape import *  # noqa: F403
-from tensorgraph.nn.layers.sparse import *  # noqa: F403

@@ -11,6 +11,7 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.module import Module, Parameter
+from tensorgraph.ops import window
 
 __all__ = [
     "Conv1d",
@@ -23,7 +24,7 @@ __all__ = [
     "Unfold",
 ]
 
-_SAME = ("valid", "same", "same_lower", "same_symmetric")
+_WORDS = ("valid", "same", "same_lower", "same_symmetric")
 
 
 class _Conv(Module):
@@ -72,10 +73,7 @@ class _Conv(Module):
         """A word, one number per axis, or (before, after) per axis."""
         name = type(self).__name__
         if isinstance(padding, str) and not self.transposed:
-            check.choice(name, _SAME, padding=padding)
-            if padding != "valid" and max(self.stride) > 1:
-                return padding
-            return padding
+            return check.choice(name, _WORDS, padding=padding)
         if isinstance(padding, (tuple, list)) and any(isinstance(pair, (tuple, list)) for pair in padding):
             if len(padding) != self.axes or self.transposed:
                 raise ArgumentError(f"{name}: padding must be one integer or pair per axis, got {padding!r}")
@@ -124,7 +122,18 @@ class _Correlation(_Conv):
         dtype: Any = None,
     ):
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, 0, device, dtype
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            0,
+            device,
+            dtype,
         )
 
     def forward(self, input: Any) -> Any:
@@ -135,8 +144,8 @@ class _Correlation(_Conv):
 
     def _padded(self, input: Any) -> Any:
         """The input with what `padding_mode` puts around it."""
-        spatial = input.shape[-self.axes :]
-        pairs = ops.window.spelt_out(self.padding, spatial, self.kernel_size, self.stride, self.dilation)
+        how = window.how(type(self).__name__, self.axes, self.stride, self.padding, self.dilation)
+        pairs = window.pads(how, tuple(input.shape[-self.axes :]), self.kernel_size, self.stride, self.dilation)
         return ops.pad(input, ((0, 0),) * (input.ndim - self.axes) + tuple(pairs), mode=self.padding_mode)
 
 
@@ -210,7 +219,9 @@ class _Transposed(_Conv):
     def _padding_for(self, input: Any, output_size: Any) -> tuple[int, ...]:
         name = type(self).__name__
         wanted = check.sizes(self.axes, name, output_size=tuple(output_size)[-self.axes :])
-        settings = zip(input.shape[-self.axes :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
+        settings = zip(
+            input.shape[-self.axes :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+        )
         least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings]
         extra = tuple(w - n for w, n in zip(wanted, least, strict=True))
         if any(e < 0 or e >= s for e, s in zip(extra, self.stride, strict=True)):
@@ -237,7 +248,7 @@ class ConvTranspose2d(_Transposed):
 
 
 class ConvTranspose3d(_Transposed):
-    """Transposed convolution over three axes.  input (N, C, D, H, W) -> (N, K, D', H', W'); see `ops.conv_transpose3d`."""
+    """Transposed convolution over three axes.  input (N, C, D, H, W) -> (N, K, D', H', W')."""
 
     axes = 3
     _operation = staticmethod(ops.conv_transpose3d)
@@ -254,9 +265,7 @@ class _Columns(Module):
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Unfold(_Columns):

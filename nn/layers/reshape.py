@@ -5,10 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from tensorgraph import ops
+from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
+from tensorgraph.nn import functional as F
 from tensorgraph.nn.module import Module
 
-__all__ = ["Flatten", "Unflatten"]
+__all__ = [
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "Flatten",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "Unflatten",
+    "Upsample",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+]
 
 
 class Flatten(Module):
@@ -39,3 +63,208 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class PixelShuffle(Module):
+    """Channels into pixels.  input (N, C * r^2, H, W) -> (N, C, H * r, W * r); see `ops.pixel_shuffle`."""
+
+    def __init__(self, upscale_factor: int):
+        super().__init__()
+        self.upscale_factor = check.integer("PixelShuffle", upscale_factor=upscale_factor)
+
+    def forward(self, input: Any) -> Any:
+        return ops.pixel_shuffle(input, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """Pixels into channels: undoes `PixelShuffle`; see `ops.pixel_unshuffle`."""
+
+    def __init__(self, downscale_factor: int):
+        super().__init__()
+        self.downscale_factor = check.integer("PixelUnshuffle", downscale_factor=downscale_factor)
+
+    def forward(self, input: Any) -> Any:
+        return ops.pixel_unshuffle(input, self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"downscale_factor={self.downscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """Deals out the channels of groups in turn; see `ops.channel_shuffle`."""
+
+    def __init__(self, groups: int):
+        super().__init__()
+        self.groups = check.integer("ChannelShuffle", groups=groups)
+
+    def forward(self, input: Any) -> Any:
+        return ops.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
+
+
+class Upsample(Module):
+    """Images of another size, by size or by factor; see `ops.interpolate` for the modes."""
+
+    def __init__(
+        self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+    ):
+        super().__init__()
+        if (size is None) == (scale_factor is None):
+            raise ArgumentError(
+                f"Upsample: give size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}"
+            )
+        self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+
+    def forward(self, input: Any) -> Any:
+        return ops.interpolate(input, self.size, self.scale_factor, mode=self.mode, align_corners=self.align_corners)
+
+    def extra_repr(self) -> str:
+        size = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
+        return f"{size}, mode={self.mode!r}"
+
+
+# ---- padding -------------------------------------------------------------------------------------------------------
+class _Pad(Module):
+    """More pixels around the last `axes` axes. `padding`: one number, or (left, right, top, bottom, ...)."""
+
+    axes: int
+    mode: str
+
+    def __init__(self, padding: Any):
+        super().__init__()
+        n = 2 * self.axes
+        sizes = (padding,) * n if isinstance(padding, int) else tuple(padding)
+        if len(sizes) != n:
+            raise ArgumentError(f"{type(self).__name__}: padding must be one integer or {n} of them, got {padding!r}")
+        self.padding = tuple(check.integer(type(self).__name__, -(2**31), padding=p) for p in sizes)
+
+    def forward(self, input: Any) -> Any:
+        return F.pad(input, self.padding, self.mode)
+
+    def extra_repr(self) -> str:
+        return str(self.padding)
+
+
+class _ConstantPad(_Pad):
+    mode = "constant"
+
+    def __init__(self, padding: Any, value: float):
+        super().__init__(padding)
+        self.value = check.number(type(self).__name__, value=value)
+
+    def forward(self, input: Any) -> Any:
+        return F.pad(input, self.padding, self.mode, self.value)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"
+
+
+class _ZeroPad(_Pad):
+    mode = "constant"
+
+
+class _ReflectionPad(_Pad):
+    mode = "reflect"
+
+
+class _ReplicationPad(_Pad):
+    mode = "replicate"
+
+
+class _CircularPad(_Pad):
+    mode = "circular"
+
+
+class ConstantPad1d(_ConstantPad):
+    """A number put around sequences (..., L)."""
+
+    axes = 1
+
+
+class ConstantPad2d(_ConstantPad):
+    """A number put around images (..., H, W)."""
+
+    axes = 2
+
+
+class ConstantPad3d(_ConstantPad):
+    """A number put around volumes (..., D, H, W)."""
+
+    axes = 3
+
+
+class ZeroPad1d(_ZeroPad):
+    """Zeros put around sequences (..., L)."""
+
+    axes = 1
+
+
+class ZeroPad2d(_ZeroPad):
+    """Zeros put around images (..., H, W)."""
+
+    axes = 2
+
+
+class ZeroPad3d(_ZeroPad):
+    """Zeros put around volumes (..., D, H, W)."""
+
+    axes = 3
+
+
+class ReflectionPad1d(_ReflectionPad):
+    """A mirror image put around sequences (..., L)."""
+
+    axes = 1
+
+
+class ReflectionPad2d(_ReflectionPad):
+    """A mirror image put around images (..., H, W)."""
+
+    axes = 2
+
+
+class ReflectionPad3d(_ReflectionPad):
+    """A mirror image put around volumes (..., D, H, W)."""
+
+    axes = 3
+
+
+class ReplicationPad1d(_ReplicationPad):
+    """The outermost element repeated around sequences (..., L)."""
+
+    axes = 1
+
+
+class ReplicationPad2d(_ReplicationPad):
+    """The outermost element repeated around images (..., H, W)."""
+
+    axes = 2
+
+
+class ReplicationPad3d(_ReplicationPad):
+    """The outermost element repeated around volumes (..., D, H, W)."""
+
+    axes = 3
+
+
+class CircularPad1d(_CircularPad):
+    """The other end put around sequences (..., L)."""
+
+    axes = 1
+
+
+class CircularPad2d(_CircularPad):
+    """The other end put around images (..., H, W)."""
+
+    axes = 2
+
+
+class CircularPad3d(_CircularPad):
+    """The other end put around volumes (..., D, H, W)."""
+
+    axes = 3

@@ -40,7 +40,9 @@ class Optimizer:
             hint = "pass model.parameters()" if isinstance(params, Module) else "pass a list: [tensor]"
             raise DtypeError(f"{name}: params is one {type(params).__name__}, not several tensors", hint=hint)
         if isinstance(params, (set, frozenset)):
-            raise DtypeError(f"{name}: a set of parameters has no order, so its state could not be saved", hint="pass a list")
+            raise DtypeError(
+                f"{name}: a set of parameters has no order, so its state could not be saved", hint="pass a list"
+            )
         entries = list(params)
         if not entries:
             used = " (an iterator that was already used is empty)" if hasattr(params, "__next__") else ""
@@ -82,7 +84,9 @@ class Optimizer:
             if id(p) in known:
                 raise ArgumentError(f"{name}: parameter {i} {sig(p)} comes twice; it would be updated twice in a step")
             known.add(id(p))
-        unknown = [key for key in param_group if key not in self.defaults and key not in ("params", "name", "initial_lr")]
+        unknown = [
+            key for key in param_group if key not in self.defaults and key not in ("params", "name", "initial_lr")
+        ]
         if unknown:
             raise ArgumentError(f"{name}: unknown setting {unknown[0]!r}", hint=f"settings: {', '.join(self.defaults)}")
         group = {**param_group, "params": params}
@@ -112,7 +116,9 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None:
                     be = backends.backend_of(p.array)
-                    self._update(be, p.array, p.grad.array, self._scratch(be, p.array), self.state.setdefault(p, {}), group)
+                    self._update(
+                        be, p.array, p.grad.array, self._scratch(be, p.array), self.state.setdefault(p, {}), group
+                    )
                     writes.wrote(p.array)
         return loss
 
@@ -141,7 +147,9 @@ class Optimizer:
         number = {id(p): i for i, p in enumerate(self._params())}
         return {
             "state": {number[id(p)]: dict(state) for p, state in self.state.items() if state},
-            "param_groups": [group | {"params": [number[id(p)] for p in group["params"]]} for group in self.param_groups],
+            "param_groups": [
+                group | {"params": [number[id(p)] for p in group["params"]]} for group in self.param_groups
+            ],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -151,7 +159,9 @@ class Optimizer:
         """
         name = type(self).__name__
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
-            raise StateDictError(f'{name}.load_state_dict: expected keys "state" and "param_groups", got {sig(state_dict)}')
+            raise StateDictError(
+                f'{name}.load_state_dict: expected keys "state" and "param_groups", got {sig(state_dict)}'
+            )
         groups = state_dict["param_groups"]
         here, there = ([len(g["params"]) for g in gs] for gs in (self.param_groups, groups))
         if here != there:
@@ -179,7 +189,9 @@ class Optimizer:
                 else:
                     problems.append(f"{key} of parameter {i} is {sig(value)}, the parameter is {sig(p)}")
         if problems:
-            raise StateDictError(f"{name}.load_state_dict: the state does not fit; nothing was loaded", operands=problems)
+            raise StateDictError(
+                f"{name}.load_state_dict: the state does not fit; nothing was loaded", operands=problems
+            )
         merged = [dict(new) | {"params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
         for old, new in zip(self.param_groups, merged, strict=True):
             for key, value in old.items():

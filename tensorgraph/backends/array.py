@@ -20,10 +20,12 @@ from tensorgraph.backends.linear import Linear
 from tensorgraph.backends.pooling import Pooling
 from tensorgraph.backends.random import Random
 from tensorgraph.backends.reduction import Reduction
+from tensorgraph.backends.special import Special
+from tensorgraph.backends.scanning import Scanning
 from tensorgraph.mode import kernels_allowed
 
 
-class Backend(Convolution, Indexing, Linear, Pooling, Random, Reduction):
+class Backend(Convolution, Indexing, Linear, Pooling, Random, Reduction, Scanning, Special):
     """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
 
     xp: Any

@@ -58,8 +58,8 @@ class Indexing:
             raise _clear(op, error, x.shape) from None
         except ValueError:
             raise _unfit(op, values, x[index].shape) from None
-        order = self.xp.arange(places.size)
-        latest = self.xp.full(x.size, -1)
+        order = self.xp.arange(1, places.size + 1, dtype=np.uint64)  # the only 64 bits that CuPy's maximum.at takes
+        latest = self.xp.zeros(x.size, dtype=np.uint64)
         self.xp.maximum.at(latest, places.reshape(-1), order)
         stays = latest[places] == order.reshape(places.shape)
         try:
@@ -102,6 +102,19 @@ class Indexing:
         offsets = self.xp.arange(inner).reshape(shape[k:])
         return rows.reshape(rows.shape + (1,) * (len(shape) - k)) * inner + offsets
 
+    def diagonal_put(self, values: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+        """Zeros of `shape` with the last axis of `values` on a diagonal of the two axes."""
+        n, axis1, axis2 = len(shape), axis1 % len(shape), axis2 % len(shape)
+        rest = [a for a in range(n) if a not in (axis1, axis2)]
+        rows, columns = shape[axis1], shape[axis2]
+        out = self.xp.zeros([shape[a] for a in rest] + [rows * columns], dtype=values.dtype)
+        start = offset if offset >= 0 else -offset * columns
+        count = values.shape[-1]
+        if count:
+            out[..., start : start + (count - 1) * (columns + 1) + 1 : columns + 1] = values
+        order = sorted(range(n), key=[*rest, axis1, axis2].__getitem__)
+        return out.reshape([shape[a] for a in rest] + [rows, columns]).transpose(order)
+
     # ---- what an index is ----------------------------------------------------------------------------------------
     def as_index(self, index: Any, shape: tuple[int, ...], op: str) -> tuple[Any, bool]:
         """`index` as the library takes it, and whether it meets every element at most once."""
@@ -120,6 +133,8 @@ class Indexing:
         arrays = [part for part in parts if type(part) not in _BASIC]
         if not self.checks_bounds:
             self._check_bounds(parts, shape, op)
+            if len(arrays) > 1:  # CuPy takes a mask only by itself
+                parts = tuple([one for part in parts for one in self._without_mask(part)])
         unique = not arrays or (len(arrays) == 1 and (arrays[0].dtype.kind == "b" or arrays[0].size < 2))
         return (parts if many else parts[0]), unique
 
@@ -165,14 +180,23 @@ class Indexing:
                     self.check_range(part, shape[axis], axis, op)
             axis += axes
 
+    def _without_mask(self, part: Any) -> tuple:
+        if type(part) in _BASIC or part.dtype.kind != "b" or not part.ndim:
+            return (part,)
+        return self.xp.nonzero(part)
+
     def check_range(self, index: Any, size: int, axis: int, op: str) -> None:
         """Raises OutOfRangeError when an integer of `index` does not point into an axis of `size`."""
-        if not index.size:
-            return
-        low, high = int(self.to_host(index.min())), int(self.to_host(index.max()))  # pyright: ignore[reportAttributeAccessIssue]
+        low, high = self.range_of(index)
         if low < -size or high >= size:
             wrong = high if high >= size else low
             raise OutOfRangeError(f"{op}: index {wrong} is out of bounds for axis {axis} with size {size}")
+
+    def range_of(self, integers: Any) -> tuple[int, int]:
+        """Smallest and largest element, on the host; (0, -1) of nothing."""
+        if not integers.size:
+            return 0, -1
+        return int(self.to_host(integers.min())), int(self.to_host(integers.max()))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _axes_of(part: Any) -> int:

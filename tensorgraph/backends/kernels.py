@@ -171,5 +171,90 @@ def standardize(
     return y.astype(input.dtype, copy=False), pullback
 
 
-KERNELS = {"softmax_cross_entropy": cross_entropy, "standardize": standardize}
+# ---- connectionist temporal classification -------------------------------------------------------------------------
+def ctc(
+    be: Any, log_probs: Any, path: Any, skips: Any, input_lengths: Any, target_lengths: Any, *, wanted: tuple
+) -> Any:
+    """Forward recursion; the pullback runs the backward one and adds up the posterior of every label."""
+    lp = _wide(log_probs)
+    times, n, classes = lp.shape
+    length = path.shape[1]
+    inf = float("inf")
+    rows = be.arange(n)
+    lp = be.take_along_axis(lp, be.broadcast_to(path, (times, n, length)), axis=2)
+    alpha = be.full(lp.shape, -inf, dtype=lp.dtype)
+    alpha[0, :, :2] = lp[0, :, :2]
+    for t in range(1, times):
+        alpha[t] = _step(be, alpha[t - 1], skips) + lp[t]
+    last, end = be.maximum(input_lengths - 1, 0), 2 * target_lengths
+    final = alpha[last, rows, end]
+    log_p = be.where(target_lengths > 0, be.logaddexp(final, alpha[last, rows, be.maximum(end - 1, 0)]), final)
+
+    def pullback(g: Any) -> tuple:
+        beta = be.full(lp.shape, -inf, dtype=lp.dtype)  # of what follows t, without t itself
+        positions = be.arange(length)
+        ends = (positions == end[:, None]) | (positions == end[:, None] - 1)
+        start = be.where(ends, be.zeros((), dtype=lp.dtype), -inf)
+        shifted = be.zeros_like(skips)
+        shifted[:, :-2] = skips[:, 2:]
+        for t in range(times - 1, -1, -1):
+            if t < times - 1:
+                beta[t] = _step(be, (beta[t + 1] + lp[t + 1])[:, ::-1], shifted[:, ::-1])[:, ::-1]
+            beta[t] = be.where((last == t)[:, None], start, beta[t])
+        possible = be.isfinite(log_p)
+        posterior = be.exp(alpha + beta - be.where(possible, log_p, 0)[:, None])
+        posterior *= be.where(possible, -_wide(g), 0)[:, None]
+        posterior *= (be.arange(times)[:, None] <= last)[..., None]
+        one_hot = (path[..., None] == be.arange(classes)).astype(lp.dtype)
+        gx = be.matmul(posterior.swapaxes(0, 1), one_hot).swapaxes(0, 1)
+        return gx.astype(log_probs.dtype, copy=False), None, None, None, None
+
+    return (-log_p).astype(log_probs.dtype), pullback
+
+
+def _step(be: Any, alpha: Any, skips: Any) -> Any:
+    """log of alpha(s) + alpha(s - 1) + alpha(s - 2), the last where a blank may be skipped."""
+    total = alpha.copy()
+    total[:, 1:] = be.logaddexp(total[:, 1:], alpha[:, :-1])
+    two = be.where(skips[:, 2:], alpha[:, :-2], -float("inf"))
+    total[:, 2:] = be.logaddexp(total[:, 2:], two)
+    return total
+
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+def attention(be: Any, query: Any, key: Any, value: Any, mask: Any, *, wanted: tuple, scale: float) -> Any:
+    """softmax(scale q k^T + mask) v, with one array of scores, overwritten step by step."""
+    if wanted[3] or not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
+        return None
+    q, k, v = _wide(query), _wide(key), _wide(value)
+    p = be.matmul(q, k.swapaxes(-1, -2))
+    p *= scale
+    if mask is not None:
+        p = be.where(mask, p, -float("inf")) if mask.dtype.kind == "b" else p + mask
+    top = be.max(p, axis=-1, keepdims=True)
+    if mask is not None:
+        top = be.where(be.isfinite(top), top, be.zeros((), dtype=top.dtype))
+    p -= top
+    be.exp(p, out=p)
+    total = be.sum(p, axis=-1, keepdims=True)
+    p /= total if mask is None else be.where(total == 0, be.ones((), dtype=total.dtype), total)
+
+    def pullback(g: Any) -> tuple:
+        g = _wide(g)
+        s = be.matmul(g, v.swapaxes(-1, -2))
+        s -= be.sum(s * p, axis=-1, keepdims=True)
+        s *= p
+        s *= scale
+        found = (be.matmul(s, k), be.matmul(s.swapaxes(-1, -2), q), be.matmul(p.swapaxes(-1, -2), g))
+        return (*(gx.astype(query.dtype, copy=False) for gx in found), None)
+
+    return be.matmul(p, v).astype(query.dtype, copy=False), pullback
+
+
+KERNELS = {
+    "attention": attention,
+    "ctc": ctc,
+    "softmax_cross_entropy": cross_entropy,
+    "standardize": standardize,
+}
 """name of a fused operation -> its kernel"""

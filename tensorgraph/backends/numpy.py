@@ -8,15 +8,20 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
+from tensorgraph.backends.numpy_kernels import FastConvolution
+from tensorgraph.mode import kernels_allowed
 
+BITS = {np.dtype("float16"): np.dtype("int16"), np.dtype("float32"): np.dtype("int32"), np.dtype("float64"): np.dtype("int64")}
+"""dtype -> integers of the same size"""
 
-class NumpyBackend(Backend):
+class NumpyBackend(FastConvolution, Backend):
     """Arrays of NumPy in the memory of the host."""
 
     xp = np
     array_type = np.ndarray
     name = "cpu"
     checks_bounds = True
+    block = 32768
 
     def device_of(self, array: Any) -> str:
         return "cpu"
@@ -29,6 +34,30 @@ class NumpyBackend(Backend):
 
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return byte_bounds(array)
+
+    def relu(self, x: Any) -> Any:
+        """max(x, 0). On large arrays `clip` takes half the time of `maximum` with a number, whose loop is not vectorised."""
+        if type(x) is np.ndarray and x.size >= 16384 and x.dtype in BITS and kernels_allowed():
+            return x.clip(0, np.inf)
+        return np.maximum(x, 0)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        """`numpy.where`, which branches per element; large arrays of floats are blended by their bits instead.
+
+        On data that the processor cannot predict, such as activations, that is two to seven times as fast.
+        """
+        model = a if type(a) is np.ndarray else b
+        if (
+            type(model) is not np.ndarray
+            or model.size < 8192
+            or model.dtype not in BITS
+            or type(condition) is not np.ndarray
+            or condition.dtype != bool
+            or condition.shape != model.shape
+            or not kernels_allowed()
+        ):
+            return np.where(condition, a, b)
+        return _blend(condition.view(np.int8), a, b, model)
 
     def broadcast_to(self, x: Any, shape: Any) -> Any:
         """`numpy.broadcast_to`; where x holds one number, several times faster."""
@@ -45,3 +74,33 @@ class NumpyBackend(Backend):
         places = self.places(index, out.shape)
         values = values if values.shape == places.shape else np.broadcast_to(values, places.shape)
         np.add.at(out.reshape(-1), places.reshape(-1), values.reshape(-1))
+
+    def running(self, combine: Any, x: np.ndarray, axis: int) -> np.ndarray:
+        """`combine.accumulate`: one step over the array instead of log2(n)."""
+        return combine.accumulate(x, axis=axis)
+
+
+def _blend(mask: np.ndarray, a: Any, b: Any, model: np.ndarray) -> np.ndarray:
+    """`a` where mask is 1, `b` where it is 0. Minus one is all bits: `x & -mask` is x or 0, whatever x is."""
+    bits = BITS[model.dtype]
+    if b is not model and type(b) is int and b == 0:
+        out = np.empty_like(model)
+        np.bitwise_and(model.view(bits), np.negative(mask), out=out.view(bits))
+        return out
+    if a is not model and type(a) is int and a == 0:
+        out = np.empty_like(model)
+        np.bitwise_and(model.view(bits), mask - np.int8(1), out=out.view(bits))
+        return out
+    for other in (a, b):
+        if type(other) is np.ndarray:
+            if other.dtype != model.dtype or other.shape != model.shape:
+                return np.where(mask, a, b)
+        elif type(other) not in (int, float):
+            return np.where(mask, a, b)
+    out = np.empty_like(model)
+    blend = out.view(bits)
+    a, b = np.asarray(a, model.dtype).view(bits), np.asarray(b, model.dtype).view(bits)
+    np.bitwise_xor(a, b, out=blend)
+    blend &= np.negative(mask)
+    blend ^= b
+    return out

@@ -17,6 +17,12 @@ HALF = np.dtype("float16")
 DOUBLE = np.dtype("float64")
 
 
+def _result(y: Any, x: Any) -> Any:
+    """y in the dtype that a floating result for x has: half precision again, float32 for integers."""
+    kind = x.dtype.kind
+    return y.astype(HALF) if x.dtype is HALF else y if kind in "fc" else y.astype(FLOAT)
+
+
 def _wide(x: Any) -> Any:
     """x in a dtype that it is safe to accumulate in: half precision as float32, integers as float64."""
     if x.dtype is HALF:
@@ -40,10 +46,8 @@ class Reduction:
         dtype = x.dtype
         wide = FLOAT if dtype is HALF else None if dtype.kind in "fc" else DOUBLE
         total = x.sum(axis=axis, dtype=wide, keepdims=keepdims)
-        if not x.size:
-            return (total + float("nan")).astype(total.dtype if wide is None else FLOAT)
-        mean = total / (x.size // total.size)
-        return mean.astype(HALF) if dtype is HALF else mean
+        mean = total / (x.size // total.size) if x.size else total + float("nan")
+        return mean if wide is None else _result(mean, x)
 
     def var(self, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
         """Mean of |x - mean|^2 with N - correction in the place of N; NaN where that is not positive."""
@@ -54,7 +58,7 @@ class Reduction:
         total = squares.sum(axis=axis, keepdims=keepdims)
         n = (x.size // mean.size if mean.size else 0) - correction
         var = total / n if n > 0 else total + float("nan")
-        return var.astype(HALF) if x.dtype is HALF else var
+        return _result(var, x)
 
     def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Largest element; NaN wins."""
@@ -72,20 +76,18 @@ class Reduction:
         """log(sum(exp(x))), shifted by the largest element where that is finite; -inf of nothing."""
         xp, wide = self.xp, _wide(x)
         if not x.size:
-            return x.sum(axis=axis, keepdims=keepdims) - float("inf")
+            return _result(wide.sum(axis=axis, keepdims=keepdims) - float("inf"), x)
         top = wide.max(axis=axis, keepdims=True)
         top = xp.where(xp.isfinite(top), top, 0)
         total = xp.exp(wide - top).sum(axis=axis, keepdims=keepdims)
         nothing = total == 0
-        y = xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape))
-        return y.astype(x.dtype if x.dtype is HALF else wide.dtype)
+        return _result(xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape)), x)
 
     def norm2(self, x: Any, axis: Any, keepdims: bool) -> Any:
         """Root of the sum of |x|^2."""
         wide = _wide(x)
         squares = wide * wide if x.dtype.kind != "c" else wide.real**2 + wide.imag**2
-        y = self.xp.sqrt(squares.sum(axis=axis, keepdims=keepdims))
-        return y.astype(HALF) if x.dtype is HALF else y
+        return _result(self.xp.sqrt(squares.sum(axis=axis, keepdims=keepdims)), x)
 
     def power_norm(self, x: Any, ord: float, axis: Any, keepdims: bool) -> Any:
         """(sum x^ord)^(1/ord) of non-negative x, 0 where a zero has a negative power."""
@@ -94,8 +96,8 @@ class Reduction:
         powers = xp.where(zero, 0 if ord > 0 else float("inf"), xp.where(zero, 1, wide) ** ord)
         total = powers.astype(wide.dtype).sum(axis=axis, keepdims=keepdims)
         empty = (total == 0) | (total == float("inf"))
-        y = xp.where(empty, total if ord > 0 else 1 / xp.where(total == 0, 1, total), xp.where(empty, 1, total) ** (1 / ord))
-        return y.astype(x.dtype if x.dtype is HALF else wide.dtype)
+        edge = total if ord > 0 else xp.where(total == 0, float("inf"), 0).astype(wide.dtype)
+        return _result(xp.where(empty, edge, xp.where(empty, 1, total) ** (1 / ord)), x)
 
     def dot_along(self, a: Any, b: Any, axis: tuple[int, ...]) -> Any:
         """Sum of a * b (of one shape) over some axes, which stay with size 1; the products are not written out."""

@@ -89,7 +89,11 @@ class Special:
                 out_flat[part] = formula(self.xp, flat[part].astype(work))
         return out
 
-    # ---- the logistic family -------------------------------------------------------------------------------------
+    # ---- rectifiers and the logistic family --------------------------------------------------------------------------
+    def relu(self, x: Any) -> Any:
+        """max(x, 0); NaN stays NaN."""
+        return self.xp.maximum(x, 0)
+
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)), to full relative precision on both sides."""
         y = self.asarray(self.xp.negative(self.floating(x)))
@@ -120,8 +124,9 @@ class Special:
         return self._each_block(_erfc, x)
 
     def ndtr(self, x: Any) -> Any:
-        """Probability that a standard normal variable is below x: erfc(-x / sqrt(2)) / 2."""
-        return self._each_block(lambda xp, x: 0.5 * _erfc(xp, -math.sqrt(0.5) * x), x)
+        """Probability that a standard normal variable is below x; below float64 its small values are exact to 6e-8 only."""
+        x = self.floating(x)
+        return self._each_block(_ndtr, x, single=x.dtype.itemsize < 8)
 
     def erfinv(self, y: Any) -> Any:
         """The x with erf(x) = y."""
@@ -178,7 +183,14 @@ def _erfc(xp: Any, x: Any) -> Any:
     head = z.astype(F32).astype(F64)  # its square is exact: exp(-z^2) would turn the rounding of z^2 into a large error
     y *= xp.exp(-head * head)
     y *= xp.exp((head - z) * (head + z))
-    return xp.where(x < 0, 2 - y, y)
+    y += (2 - 2 * y) * (x < 0)
+    return y
+
+
+def _ndtr(xp: Any, x: Any) -> Any:
+    if x.dtype == F32:  # in the middle of every GELU: five times as fast
+        return 0.5 + 0.5 * _erf(xp, math.sqrt(0.5) * x)
+    return 0.5 * _erfc(xp, -math.sqrt(0.5) * x)
 
 
 def _erfinv(xp: Any, y: Any) -> Any:
@@ -198,20 +210,20 @@ def _erfinv(xp: Any, y: Any) -> Any:
 def _gammaln(xp: Any, x: Any) -> Any:
     mirrored = x < 0.5
     a = xp.where(mirrored, 1 - x, x)
-    # 0.5 <= a < 12: down to t + 1 in [1, 2] by gamma(z + 1) = z gamma(z)
-    z, product = xp.minimum(a, 12), xp.ones_like(x)
-    for _ in range(10):
-        over = z > 2
-        z = xp.where(over, z - 1, z)
-        product = xp.where(over, product * z, product)
+    # 0.5 <= a < 8: down to t + 1 in [1, 2] by gamma(z + 1) = z gamma(z)
+    z, product = xp.minimum(a, 8), xp.ones_like(x)
+    for _ in range(6):
+        over = (z > 2).astype(F64)
+        z -= over
+        product *= 1 + over * (z - 1)
     below = z < 1
     t = xp.where(below, z, z - 1)
     near = t * (t - 1) * _rational(xp, GAMMALN, t) + xp.log(product) - xp.log(xp.where(below, z, 1))
-    # a >= 12: Stirling's series
-    b = xp.maximum(a, 12)
-    series = [c / (2 * k * (2 * k - 1)) for k, c in enumerate(BERNOULLI[:8], 1)]
+    # a >= 8: Stirling's series
+    b = xp.maximum(a, 8)
+    series = [c / (2 * k * (2 * k - 1)) for k, c in enumerate(BERNOULLI[:9], 1)]
     far = (b - 0.5) * (xp.log(b) - 1) + (0.5 * math.log(2 * math.pi) - 0.5) + _horner(xp, series, 1 / (b * b)) / b
-    y = xp.where(a < 12, near, far)
+    y = xp.where(a < 8, near, far)
     whole = xp.where(xp.isinf(x), x, xp.rint(x))
     reflected = math.log(math.pi) - xp.log(xp.abs(xp.sin(math.pi * (x - whole)))) - y
     return xp.where(xp.isinf(x), math.inf, xp.where(mirrored, reflected, y))
@@ -221,9 +233,9 @@ def _digamma(xp: Any, x: Any) -> Any:
     mirrored = x < 0
     a, total = xp.where(mirrored, 1 - x, x), xp.zeros_like(x)
     for _ in range(10):  # psi(a) = psi(a + 1) - 1 / a, up to where the series holds
-        low = a < 10
-        total = total + xp.where(low, 1 / a, 0)
-        a = xp.where(low, a + 1, a)
+        low = (a < 10).astype(F64)
+        total += low / a
+        a += low
     series = [c / (2 * k) for k, c in enumerate(BERNOULLI[:9], 1)]
     u = 1 / (a * a)
     y = xp.log(a) - 0.5 / a - u * _horner(xp, series, u) - total

@@ -15,6 +15,7 @@ import numpy as np
 from tensorgraph import backends
 from tensorgraph.creation import tensor
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError, sig
+from tensorgraph.generator import Generator, default_generator, generator_for
 from tensorgraph.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
@@ -70,9 +71,9 @@ class DataLoader:
     `drop_last=True`. `collate_fn(samples)` makes one batch of a list of samples (`collate` unless said). `device`:
     where the batches go.
 
-    `shuffle=True` draws a new order in every epoch. With a `seed` (an integer) epoch k has the same order in every
-    run, whatever was drawn elsewhere; `epoch` counts the loops begun and may be set to continue. Without a seed the
-    orders come from the operating system's randomness.
+    `shuffle=True` draws a new order in every epoch. With a `seed` (an integer) the order of epoch k depends on the two
+    alone, whatever is drawn elsewhere; `epoch` counts the loops begun and may be set to continue. Without one the
+    orders come from `generator`, or from the default generator that `tensorgraph.manual_seed` sets.
 
     Raises ArgumentError for an empty data set, a batch size below 1, or when `drop_last` leaves no batch.
 
@@ -90,6 +91,7 @@ class DataLoader:
         shuffle: bool = False,
         *,
         seed: int | None = None,
+        generator: Generator | None = None,
         drop_last: bool = False,
         collate_fn: Callable[[list], Any] | None = None,
         device: str | None = None,
@@ -109,6 +111,8 @@ class DataLoader:
                 f"DataLoader: drop_last=True leaves no batch: {len(dataset)} samples, batches of {size}",
                 hint="a smaller batch_size, or drop_last=False",
             )
+        if seed is not None and generator is not None:
+            raise ArgumentError("DataLoader: a seed and a generator; one of them decides the order")
         if device is not None:
             backends.get(device)  # an unknown or missing device is an error here, not in the first epoch
         self.dataset = dataset
@@ -117,7 +121,8 @@ class DataLoader:
         self.drop_last = drop_last
         self.collate_fn = collate_fn
         self.device = device
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else _whole("seed", seed)
+        self.seed = None if seed is None else _whole("seed", seed)
+        self.generator = None if generator is None else generator_for(generator, "cpu", "DataLoader")
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -125,11 +130,17 @@ class DataLoader:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        n = len(self.dataset)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(n) if self.shuffle else np.arange(n)
+        order = self._order(len(self.dataset))
         self.epoch += 1
         for i in range(len(self)):
             yield self._batch(order[i * self.batch_size : (i + 1) * self.batch_size])
+
+    def _order(self, n: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(n)
+        if self.seed is None:
+            return (self.generator or default_generator("cpu")).stream.permutation(n)
+        return np.random.default_rng((self.seed, self.epoch)).permutation(n)
 
     def _batch(self, indices: np.ndarray) -> Any:
         take = getattr(self.dataset, "batch", None)
@@ -148,7 +159,12 @@ class DataLoader:
 
 
 def batches(
-    *arrays: Any, batch_size: int, shuffle: bool = False, seed: int | None = None, drop_last: bool = False
+    *arrays: Any,
+    batch_size: int,
+    shuffle: bool = False,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    drop_last: bool = False,
 ) -> DataLoader:
     """Batches of tensors from arrays of equal length: a `DataLoader` over an `ArrayDataset`.
 
@@ -159,7 +175,7 @@ def batches(
     (3, 2) (3,)
     (2, 2) (2,)
     """
-    return DataLoader(ArrayDataset(*arrays), batch_size, shuffle, seed=seed, drop_last=drop_last)
+    return DataLoader(ArrayDataset(*arrays), batch_size, shuffle, seed=seed, generator=generator, drop_last=drop_last)
 
 
 def collate(samples: Sequence[Any]) -> Any:

@@ -25,6 +25,7 @@ _STYLE = {
     "input": ', shape=ellipse, fillcolor="#ddebf7", color="#4a86b8"',
 }
 _RESULT = ', fillcolor="#1f4e79", color="#1f4e79", fontcolor="#ffffff"'
+_LARGE = 500  # vertices
 _FRAMES = ("#f6f8fa", "#eef2f6")  # the fill of clusters, by turns
 
 
@@ -35,6 +36,8 @@ def write(drawing: Drawing) -> str:
 
 def _lines(drawing: Drawing) -> Iterator[str]:
     yield _HEAD
+    if len(drawing.vertices) > _LARGE:
+        yield "  graph [nslimit=0.5, nslimit1=0.5, mclimit=0.1]"  # Graphviz stops improving the layout early
     for vertex in drawing.vertices:
         if vertex.cluster is None:
             yield _vertex(vertex, "  ")

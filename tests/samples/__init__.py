@@ -51,13 +51,17 @@ class Recipe:
 
 
 class A(Recipe):
-    """Any real number: magnitudes between 0.2 and 2 (but no round ones), evenly spaced, shuffled, signs at random."""
+    """Any real number: magnitudes between 0.2 and 2, signs at random.
 
-    low, high, signed = 0.213, 1.987, True
+    No two magnitudes are close to each other, and they are irregular, so that sums of them do not meet either.
+    """
+
+    low, high, signed = 0.2, 2.0, True
 
     def values(self, rng: np.random.Generator) -> np.ndarray:
         n = int(np.prod(self.shape))
-        x = rng.permutation(np.linspace(self.low, self.high, n)) if n > 1 else rng.uniform(self.low, self.high, n)
+        steps = (rng.permutation(n) + rng.uniform(0.2, 0.8, n)) / max(n, 1)
+        x = self.low + (self.high - self.low) * steps
         if self.signed:
             x = x * rng.choice([-1.0, 1.0], n)
         return x.reshape(self.shape)
@@ -196,7 +200,7 @@ def _text(value: Any) -> str:
 
 @dataclass(repr=False, eq=False)
 class S(Case):
-    """One case: the operation by its public name (`tensorgraph.<name>`, dots allowed: "linalg.inv"), inputs, expectation.
+    """One case: an operation by its public name (`tensorgraph.<name>`, dots allowed: "linalg.inv"), inputs, result.
 
     `ref(*arrays, **kw)` computes the expected value (one array or a tuple) from NumPy arrays, independently of the
     code under test. `f` replaces the call (default: the public function called with the inputs and kw).
@@ -239,7 +243,9 @@ class E(Case):
     match: str = ""
     f: Callable[..., Any] | None = None
 
-    def __init__(self, name: str, *inputs: Any, error: type[Exception], match: str, kw: dict | None = None, f: Any = None):
+    def __init__(
+        self, name: str, *inputs: Any, error: type[Exception], match: str, kw: dict | None = None, f: Any = None
+    ):
         self.name, self.inputs, self.kw, self.error, self.match, self.f = name, inputs, kw or {}, error, match, f
 
     @property
@@ -247,9 +253,9 @@ class E(Case):
         return f"{self.name}:{self.match}"[:100]
 
 
-# ---- all of them -------------------------------------------------------------------------------------------------------
+# ---- all of them ---------------------------------------------------------------------------------------------------
 def rooms() -> Iterator[tuple[str, ModuleType | Exception]]:
-    """Every file of this folder; an exception stands for one that cannot be imported, which must not hide the others."""
+    """Every file of this folder; an exception stands for one that cannot be imported: it must not hide the others."""
     for module in pkgutil.iter_modules(__path__):
         try:
             yield module.name, importlib.import_module(f"{__name__}.{module.name}")

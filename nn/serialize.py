@@ -1,0 +1,279 @@
+"""`save` and `load`: state dicts and whole training states in one file, without pickle, written atomically.
+
+Two formats, by the suffix of the file: `.npz` (NumPy reads it too) and `.safetensors` (everybody else does). A state
+dict is stored as it is, one entry per tensor. Anything nested (an optimiser's state, a dictionary of several things)
+gets its structure as JSON beside the arrays. Imports the engine and nn/module.py.
+
+Nothing that is read is ever executed: files hold arrays of numbers and JSON, and every size in them is checked against
+the size of the file before memory is taken.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import struct
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tensorgraph import backends
+from tensorgraph.creation import tensor
+from tensorgraph.errors import ArgumentError, CorruptDataError, DtypeError, MissingDataError, sig
+from tensorgraph.nn.module import Module
+from tensorgraph.tensor import Tensor
+
+__all__ = ["load", "save"]
+
+STRUCTURE = "__structure__"
+
+
+def save(obj: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a module's state dict, a state dict, or nested dictionaries and lists of tensors and plain values.
+
+    The file appears whole or not at all: a crash at any instant leaves an earlier one as it was.
+
+    Raises ArgumentError: another suffix than .npz and .safetensors; DtypeError: something that is no array, number,
+    string, None, list or dictionary; MissingDataError: the folder is not there.
+    """
+    write = _format(Path(path), "save")[0]
+    value = obj.state_dict() if isinstance(obj, Module) else obj
+    arrays: dict[str, np.ndarray] = {}
+    structure: str | None = None
+    if isinstance(value, Mapping) and all(isinstance(k, str) and _is_array(v) for k, v in value.items()):
+        arrays = {name: _host(a) for name, a in value.items()}
+    else:
+        structure = json.dumps(_flatten(value, "", arrays))
+    _atomically(Path(path), lambda file: write(file, arrays, structure))
+
+
+def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
+    """What `save` wrote: a dictionary of tensors, or the same nesting. Files of NumPy and safetensors load too.
+
+    Raises MissingDataError: no such file; CorruptDataError: truncated, damaged, or of another format.
+    """
+    path = Path(path)
+    read = _format(path, "load")[1]
+    if not path.is_file():
+        raise MissingDataError(f"load: there is no file {str(path)!r}")
+    with path.open("rb") as file:
+        arrays, structure = read(file, path)
+    tensors = {name: tensor(array, device=device) for name, array in arrays.items()}
+    if structure is None:
+        return tensors
+    try:
+        return _rebuild(json.loads(structure), tensors)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _corrupt(path, f"its structure cannot be read ({error!r})") from None
+
+
+def _format(path: Path, what: str) -> tuple[Callable, Callable]:
+    formats: dict[str, tuple[Callable, Callable]] = {
+        ".npz": (_write_npz, _read_npz),
+        ".safetensors": (_write_safetensors, _read_safetensors),
+    }
+    if path.suffix not in formats:
+        raise ArgumentError(
+            f"{what}: {str(path)!r} ends in {path.suffix or 'no suffix'!r}; the suffix names the format",
+            hint=f"{path.stem}.npz or {path.stem}.safetensors",
+        )
+    return formats[path.suffix]
+
+
+def _corrupt(path: Path, why: str) -> CorruptDataError:
+    return CorruptDataError(f"load: {str(path)!r} is truncated, damaged or of another format: {why}")
+
+
+def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Writes beside the file and moves it into place when it is complete and on the disk."""
+    if not path.parent.is_dir():
+        raise MissingDataError(f"save: there is no folder {str(path.parent)!r}")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it private
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+# ---- nesting -------------------------------------------------------------------------------------------------------
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (Tensor, np.ndarray)) or type(value) in backends.ARRAYS
+
+
+def _host(value: Any) -> np.ndarray:
+    array = value.array if isinstance(value, Tensor) else value
+    host = np.asarray(backends.backend_of(array).to_host(array))
+    if host.dtype.kind not in "biufc":
+        raise DtypeError(f"save: {sig(host)} holds no numbers")
+    return host
+
+
+def _flatten(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON for `value`, with its arrays taken out into `arrays`. Keys that begin with $ are ours."""
+    if _is_array(value):
+        name = path or "value"
+        while name in arrays:
+            name += "_"
+        arrays[name] = _host(value)
+        return {"$array": name}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    dot = f"{path}." if path else ""
+    if isinstance(value, (list, tuple)):
+        items = [_flatten(item, f"{dot}{i}", arrays) for i, item in enumerate(value)]
+        return {"$tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _flatten(item, dot + key, arrays) for key, item in value.items()}
+        if all(isinstance(key, (str, int, float, bool)) for key in value):
+            return {"$items": [[key, _flatten(item, f"{dot}{key}", arrays)] for key, item in value.items()]}
+    raise DtypeError(
+        f"save: {path or 'the object'} is {sig(value)}",
+        hint="a file holds arrays, numbers, strings, None, lists and dictionaries; pass a state_dict()",
+    )
+
+
+def _rebuild(value: Any, arrays: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_rebuild(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$array" in value:
+        return arrays[value["$array"]]
+    if "$tuple" in value:
+        return tuple(_rebuild(item, arrays) for item in value["$tuple"])
+    if "$items" in value:
+        return {key: _rebuild(item, arrays) for key, item in value["$items"]}
+    return {key: _rebuild(item, arrays) for key, item in value.items()}
+
+
+# ---- npz -----------------------------------------------------------------------------------------------------------
+def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray], structure: str | None) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+        if structure is not None:
+            archive.writestr(f"{STRUCTURE}.json", structure)
+
+
+def _read_npz(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    arrays: dict[str, np.ndarray] = {}
+    structure = None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                if info.filename == f"{STRUCTURE}.json":
+                    structure = archive.read(info).decode()
+                elif info.filename.endswith(".npy"):
+                    with archive.open(info) as member:
+                        arrays[info.filename[:-4]] = _read_npy(member, info, path)
+                elif info.filename.endswith(".pkl"):
+                    raise _corrupt(path, "it is a PyTorch file, which holds pickled code")
+                else:
+                    raise _corrupt(path, f"it holds {info.filename!r}, which is no array")
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, struct.error, zipfile.LargeZipFile) as error:
+        raise error if isinstance(error, CorruptDataError) else _corrupt(path, str(error) or repr(error)) from None
+    except Exception as error:  # zlib.error and whatever else damaged bytes provoke
+        raise _corrupt(path, repr(error)) from None
+    return arrays, structure
+
+
+def _read_npy(member: Any, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    version = np.lib.format.read_magic(member)
+    if version not in ((1, 0), (2, 0)):
+        raise _corrupt(path, f"{info.filename!r} has the unknown version {version}")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(member)
+    if dtype.kind not in "biufc":
+        raise _corrupt(path, f"{info.filename!r} holds objects of dtype {dtype}, not numbers")
+    data = member.read()
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise _corrupt(path, f"{info.filename!r} has {len(data)} bytes for an array {list(shape)} of {dtype}")
+    array = np.frombuffer(data, dtype).reshape(shape[::-1] if fortran else shape)
+    return _native(array.T if fortran else array)
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+# ---- safetensors ---------------------------------------------------------------------------------------------------
+_NAMES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL", "complex64": "C64",
+}  # fmt: skip
+_DTYPES = {short: np.dtype(name).newbyteorder("<") for name, short in _NAMES.items()} | {"BF16": np.dtype("<u2")}
+
+
+def _write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray], structure: str | None) -> None:
+    header: dict[str, Any] = {} if structure is None else {"__metadata__": {STRUCTURE: structure}}
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)  # keeps every array aligned
+    position = 0
+    for name, array in ordered:
+        if array.dtype.name not in _NAMES:
+            raise DtypeError(f"save: safetensors has no dtype for {name} {sig(array)}", hint="save as .npz")
+        header[name] = {
+            "dtype": _NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [position, position + array.nbytes],
+        }
+        position += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)))
+    file.write(text)
+    for _, array in ordered:
+        file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+
+
+def _read_safetensors(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    start = file.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else None
+    if length is None or length > size - 8:
+        raise _corrupt(path, "its header is not complete")
+    try:
+        header = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", {})
+        entries = {
+            name: (_DTYPES[e["dtype"]], tuple(e["shape"]), *e["data_offsets"], e["dtype"]) for name, e in header.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _corrupt(path, f"its header cannot be read ({error!r})") from None
+    arrays: dict[str, np.ndarray] = {}
+    end = 0
+    for name, (dtype, shape, begin, stop, short) in sorted(entries.items(), key=lambda item: str(item[1][2:4])):
+        numbers = [*shape, begin, stop]
+        if not all(type(n) is int and n >= 0 for n in numbers):
+            raise _corrupt(path, f"{name!r} has the shape {list(shape)} at [{begin}, {stop}]")
+        if stop - begin != math.prod(shape) * dtype.itemsize or stop > size - 8 - length:
+            raise _corrupt(
+                path, f"{name!r} {list(shape)} does not fit into bytes {begin} to {stop} of the file's {size}"
+            )
+        file.seek(8 + length + begin)
+        array = np.frombuffer(file.read(stop - begin), dtype).reshape(shape)
+        if short == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        arrays[name] = _native(array)
+        end = max(end, stop)
+    if 8 + length + end != size:
+        raise _corrupt(path, f"{size - 8 - length - end} bytes behind the last array")
+    return {name: arrays[name] for name in header}, metadata.get(STRUCTURE)

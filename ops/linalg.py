@@ -1,3 +1,0 @@
-"""linear algebra"""
-
-__all__: list[str] = []

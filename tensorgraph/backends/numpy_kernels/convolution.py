@@ -1,0 +1,322 @@
+"""Convolution in tiles: each is copied in rows that stay in the cache, multiplied by BLAS, and shared by threads.
+
+Results are channels-last in memory behind the logical (N, C, H, W): that makes the copies of the next layer, pooling
+and sums over channels contiguous. Few channels, and channels that do not mix (depthwise), have loops of their own. The
+adjoint in the input is itself a correlation with the flipped kernel, for a stride of s one per remainder modulo s.
+One axis is taken as two, three as a sum over the taps of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
+from tensorgraph.backends.numpy_kernels import blas
+from tensorgraph.backends.numpy_kernels.blas import add_product
+from tensorgraph.backends.numpy_kernels.threads import parallel
+from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
+from tensorgraph.mode import kernels_allowed
+
+FEW = 4
+"""Channels up to which columns beat rows."""
+PACE = 100.0
+"""Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
+
+
+class FastConvolution(Convolution):
+    """Overrides the definitions on arrays of NumPy."""
+
+    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None) -> Any:
+        """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out)."""
+        if not _suits(x, w):
+            return super().correlate(x, w, geometry, bias)
+        dtype, result = accumulator(x.dtype, w.dtype), result_dtype(x.dtype, w.dtype)
+        out = geometry.output(x.shape[2:], w.shape[2:])
+        x, w = _channels_last(x.astype(dtype, copy=False)), w.astype(dtype, copy=False)
+        if len(out) == 3:
+            y = np.zeros((len(x), *out, len(w)), dtype=dtype)
+            y += 0 if bias is None else bias
+            for q, of_y, of_x in _layers(geometry, x.shape[1], w.shape[2], out[0]):
+                part = y[:, of_y]
+                images = x[:, of_x].reshape(-1, *x.shape[2:])
+                part += _correlate(images, w[:, :, q], out[1:], _plane(geometry), None).reshape(part.shape)
+        elif len(out) == 1:
+            y = _correlate(x[:, :, None], w[..., None], (*out, 1), _line(geometry), bias)[:, :, 0]
+        else:
+            y = _correlate(x, w, out, geometry, bias)
+        return _channels_second(y).astype(result, copy=False)
+
+    def correlate_input(self, g: Any, w: Any, sizes: Sizes, geometry: Geometry, bias: Any = None) -> Any:
+        """g (N, K, *out), w (K, C/groups, *kernel), bias (C,) or None -> (N, C, *sizes)."""
+        if not _suits(g, w):
+            return super().correlate_input(g, w, sizes, geometry, bias)
+        dtype, result = accumulator(g.dtype, w.dtype), result_dtype(g.dtype, w.dtype)
+        g, w = _channels_last(g.astype(dtype, copy=False)), w.astype(dtype, copy=False)
+        if len(sizes) == 3:
+            x = np.zeros((len(g), *sizes, w.shape[1] * geometry.groups), dtype=dtype)
+            x += 0 if bias is None else bias
+            for q, of_g, of_x in _layers(geometry, sizes[0], w.shape[2], g.shape[1]):
+                part = x[:, of_x]
+                images = g[:, of_g].reshape(-1, *g.shape[2:])
+                part += _correlate_input(images, w[:, :, q], sizes[1:], _plane(geometry), None).reshape(part.shape)
+        elif len(sizes) == 1:
+            x = _correlate_input(g[:, :, None], w[..., None], (*sizes, 1), _line(geometry), bias)[:, :, 0]
+        else:
+            x = _correlate_input(g, w, sizes, geometry, bias)
+        return _channels_second(x).astype(result, copy=False)
+
+    def correlate_weight(self, g: Any, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
+        """g (N, K, *out), x (N, C, *sizes) -> (K, C/groups, *kernel)."""
+        if not _suits(g, x):
+            return super().correlate_weight(g, x, kernel, geometry)
+        dtype, result = accumulator(g.dtype, x.dtype), result_dtype(g.dtype, x.dtype)
+        g, x = _channels_last(g.astype(dtype, copy=False)), _channels_last(x.astype(dtype, copy=False))
+        if len(kernel) == 3:
+            w = np.zeros((g.shape[-1], x.shape[-1] // geometry.groups, *kernel), dtype=dtype)
+            for q, of_g, of_x in _layers(geometry, x.shape[1], kernel[0], g.shape[1]):
+                planes, images = g[:, of_g].reshape(-1, *g.shape[2:]), x[:, of_x].reshape(-1, *x.shape[2:])
+                w[:, :, q] = _correlate_weight(planes, images, kernel[1:], _plane(geometry))
+        elif len(kernel) == 1:
+            w = _correlate_weight(g[:, :, None], x[:, :, None], (*kernel, 1), _line(geometry))[..., 0]
+        else:
+            w = _correlate_weight(g, x, kernel, geometry)
+        return w.astype(result, copy=False)
+
+
+def _suits(a: np.ndarray, b: np.ndarray) -> bool:
+    return kernels_allowed() and a.ndim <= 5 and a.size > 0 < b.size and "f" in a.dtype.kind + b.dtype.kind
+
+
+def _channels_last(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
+def _channels_second(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def _line(geometry: Geometry) -> Geometry:
+    """A geometry of one axis as one of two, of which the second has size 1."""
+    stride, padding, dilation, groups = geometry
+    return Geometry((*stride, 1), (*padding, (0, 0)), (*dilation, 1), groups)
+
+
+def _plane(geometry: Geometry) -> Geometry:
+    """A geometry of three axes without the first."""
+    stride, padding, dilation, groups = geometry
+    return Geometry(stride[1:], padding[1:], dilation[1:], groups)
+
+
+def _layers(geometry: Geometry, size: int, kernel: int, out: int) -> Iterator[tuple[int, slice, slice]]:
+    """For every tap along the first axis: where its outputs are, and the inputs that they see."""
+    s, d, (before, _) = geometry.stride[0], geometry.dilation[0], geometry.padding[0]
+    for q in range(kernel):
+        shift = q * d - before
+        low, high = max(0, -(shift // s)), min(out, (size - 1 - shift) // s + 1)
+        if low < high:
+            yield q, slice(low, high), slice(low * s + shift, (high - 1) * s + shift + 1, s)
+
+
+# ---- two axes, channels last ----------------------------------------------------------------------------------------
+def _correlate(x: np.ndarray, w: np.ndarray, out: Sizes, geometry: Geometry, bias: Any) -> np.ndarray:
+    y = np.empty((len(x), *out, len(w)), dtype=x.dtype)
+    before = (geometry.padding[0][0], geometry.padding[1][0])
+    _into(y, x, w, bias, geometry.stride, before, geometry.dilation, geometry.groups)
+    return y
+
+
+def _correlate_input(g: np.ndarray, w: np.ndarray, sizes: Sizes, geometry: Geometry, bias: Any) -> np.ndarray:
+    groups = geometry.groups
+    x = np.empty((len(g), *sizes, w.shape[1] * groups), dtype=g.dtype)
+    # the weight with input and output channels exchanged, group by group
+    w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(x.shape[3], -1, *w.shape[2:])
+    rows, columns = (
+        list(_phases(n, k, s, before, d))
+        for n, k, s, (before, _), d in zip(sizes, w.shape[2:], geometry.stride, geometry.padding, geometry.dilation, strict=True)
+    )
+    for at_row, row_taps, top, row_step in rows:
+        for at_column, column_taps, left, column_step in columns:
+            part, taps = x[:, at_row, at_column], w[:, :, row_taps, column_taps]
+            if taps.size:
+                _into(part, g, taps, bias, (1, 1), (top, left), (row_step, column_step), groups)
+            else:
+                part[...] = 0 if bias is None else bias
+    return x
+
+
+def _phases(n: int, kernel: int, stride: int, before: int, dilation: int) -> Iterator[tuple[slice, slice, int, int]]:
+    """The inputs p, p + stride, ... as correlations of stride 1 of the outputs.
+
+    For each: where they are, which taps of the kernel reach them (in reverse), the padding before, the dilation.
+    """
+    common = gcd(stride, dilation)
+    every, step = stride // common, dilation // common
+    for p in range(min(stride, n)):
+        first = next((t for t in range(min(every, kernel)) if (p + before - t * dilation) % stride == 0), None)
+        if first is None:
+            yield slice(p, None, stride), slice(0, 0), 0, 1
+            continue
+        count = (kernel - 1 - first) // every
+        shift = (p + before - first * dilation) // stride
+        last = first + count * every
+        yield slice(p, None, stride), slice(last, first - 1 if first else None, -every), count * step - shift, step
+
+
+def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geometry) -> np.ndarray:
+    groups, before = geometry.groups, (geometry.padding[0][0], geometry.padding[1][0])
+    K, C = g.shape[3] // groups, x.shape[3] // groups
+    w = np.empty((groups * K, C, *kernel), dtype=g.dtype)
+    shape = (*x.shape[:3], x.shape[3] if C == 1 else C)
+    how = plan(shape, kernel, g.shape[1:3], geometry.stride, before, geometry.dilation)
+    if C == 1 and groups > 1:
+        for i in range(K):
+            w[i::K, 0] = _depthwise_weight(g[..., i::K], x, how)
+    else:
+        for i in range(groups):
+            of_g, of_x = slice(i * K, i * K + K), slice(i * C, i * C + C)
+            w[of_g] = (_columns_weight if C <= FEW else _rows_weight)(g[..., of_g], x[..., of_x], how)
+    return w
+
+
+def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before, dilation, groups: int) -> None:
+    """The correlation of x (N, H, W, C) with w (K, C/groups, R, S), written into y (N, OH, OW, K)."""
+    kernel, C, K = w.shape[2:], w.shape[1], len(w) // groups
+    shape = (*x.shape[:3], x.shape[3] if C == 1 else C)
+    how = plan(shape, kernel, y.shape[1:3], stride, before, dilation)
+    start = 0 if bias is None else bias
+    if C == 1 and groups > 1:
+        for i in range(K):
+            _depthwise(y[..., i::K], x, w[i::K, 0], bias if bias is None else bias[i::K], how)
+        return
+    for i in range(groups):
+        of_y = slice(i * K, i * K + K)
+        begin = start if bias is None else bias[of_y]
+        (_columns if C <= FEW else _rows)(y[..., of_y], x[..., i * C : i * C + C], w[of_y], begin, how)
+
+
+def _tiles(how: Plan, channels: int, task: Any) -> None:
+    parallel(lambda i: task(how.tiles[i]), len(how.tiles), how.work * channels / PACE)
+
+
+def _sum_of_tiles(how: Plan, shape: tuple[int, ...], dtype: Any, work: float, task: Any) -> np.ndarray:
+    """The sum of what `task(tile, total)` adds to its total: one total a thread, always from the same tiles."""
+    n = min(len(how.tiles), blas.threads()) if work > 1 else 1
+    totals = np.zeros((n, *shape), dtype=dtype)
+
+    def share(i: int) -> None:
+        for tile in how.tiles[i * len(how.tiles) // n : (i + 1) * len(how.tiles) // n]:
+            task(tile, totals[i])
+
+    parallel(share, n, work)
+    return totals.sum(axis=0) if n > 1 else totals[0]
+
+
+# ---- rows: many channels --------------------------------------------------------------------------------------------
+def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) -> None:
+    K = len(w)
+    weights = np.ascontiguousarray(w.transpose(2, 3, 1, 0)).reshape(how.R, how.taps, K)
+
+    def task(tile: Tile) -> None:
+        rows, begins = how.rows(x, tile)
+        part = how.pixels(y, tile)
+        direct = tile.images == 1 and part.flags.c_contiguous
+        total = part.reshape(-1, K) if direct else scratch("total", (tile.rows * tile.images * how.OW, K), y.dtype)
+        total[...] = start
+        for begin, weight in zip(begins, weights, strict=True):
+            add_product(rows[begin : begin + tile.rows].reshape(-1, how.taps), weight, total)
+        if not direct:
+            part[...] = total.reshape(tile.rows, tile.images, how.OW, K).swapaxes(0, 1)
+
+    _tiles(how, K, task)
+
+
+def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
+    K = g.shape[3]
+
+    def task(tile: Tile, total: np.ndarray) -> None:
+        rows, begins = how.rows(x, tile)
+        part = how.pixels(g, tile).swapaxes(0, 1)
+        if not part.flags.c_contiguous:
+            copy = scratch("total", part.shape, g.dtype)
+            np.copyto(copy, part)
+            part = copy
+        pixels = part.reshape(-1, K).T
+        for r, begin in enumerate(begins):
+            add_product(pixels, rows[begin : begin + tile.rows].reshape(-1, how.taps), total[r])
+
+    w = _sum_of_tiles(how, (how.R, K, how.taps), g.dtype, how.work * K / PACE, task)
+    return w.reshape(how.R, K, how.S, how.C).transpose(1, 3, 0, 2)
+
+
+# ---- columns: few channels ------------------------------------------------------------------------------------------
+def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) -> None:
+    K = len(w)
+    weights = w.reshape(K, -1).T
+
+    def task(tile: Tile) -> None:
+        columns, part = how.columns(x, tile).T, how.pixels(y, tile)
+        direct = part.flags.c_contiguous
+        total = part.reshape(-1, K) if direct else scratch("total", (len(columns), K), y.dtype)
+        total[...] = start
+        add_product(columns, weights, total)
+        if not direct:
+            part[...] = total.reshape(part.shape)
+
+    _tiles(how, K, task)
+
+
+def _columns_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
+    K = g.shape[3]
+
+    def task(tile: Tile, total: np.ndarray) -> None:
+        columns, part = how.columns(x, tile), how.pixels(g, tile)
+        if not part.flags.c_contiguous:
+            copy = scratch("total", part.shape, g.dtype)
+            np.copyto(copy, part)
+            part = copy
+        add_product(part.reshape(-1, K).T, columns.T, total)
+
+    w = _sum_of_tiles(how, (K, how.C * how.R * how.S), g.dtype, how.work * K / PACE, task)
+    return w.reshape(K, how.C, how.R, how.S)
+
+
+# ---- depthwise: every channel by itself -----------------------------------------------------------------------------
+def _cuts(how: Plan, window: np.ndarray, tile: Tile) -> Iterator[tuple[int, int, np.ndarray]]:
+    """For every tap of the kernel, the pixel that it sees of every window: (images, rows, OW, C)."""
+    (down, right), (below, beside) = how.stride, how.dilation
+    for r in range(how.R):
+        lines = window[:, r * below : r * below + (tile.rows - 1) * down + 1 : down]
+        for s in range(how.S):
+            yield r, s, lines[:, :, s * beside : s * beside + (how.OW - 1) * right + 1 : right]
+
+
+def _depthwise(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
+    weights = np.ascontiguousarray(w.transpose(1, 2, 0))
+
+    def task(tile: Tile) -> None:
+        shape = (tile.images, tile.rows, how.OW, how.C)
+        total, product = scratch("total", shape, y.dtype), scratch("product", shape, y.dtype)
+        for r, s, pixels in _cuts(how, how.window(x, tile), tile):
+            np.multiply(pixels, weights[r, s], out=product if r or s else total)
+            if r or s:
+                np.add(total, product, out=total)
+        if bias is not None:
+            np.add(total, bias, out=total)
+        how.pixels(y, tile)[...] = total
+
+    _tiles(how, 16, task)
+
+
+def _depthwise_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
+    def task(tile: Tile, total: np.ndarray) -> None:
+        part = how.pixels(g, tile)
+        product = scratch("product", part.shape, g.dtype)
+        for r, s, pixels in _cuts(how, how.window(x, tile), tile):
+            np.multiply(pixels, part, out=product)
+            total[r, s] += product.reshape(-1, how.C).sum(axis=0)
+
+    return _sum_of_tiles(how, (how.R, how.S, how.C), g.dtype, how.work * 16 / PACE, task).transpose(2, 0, 1)
