@@ -43,13 +43,13 @@ def demo(arguments):
 @task("test")
 def test(arguments):
     """the test suite on all cores; with arguments: pytest with exactly these"""
-    return pytest(*(arguments or ["-q", "-n", str(min(cores(), 8)), "tests"]))
+    return pytest(*(arguments or ["-q", "-n", cores()]))
 
 
 @task("test", "peers", "gpu-check")
 def peers(arguments):
     """the tests that compare with PyTorch and with CuPy's signatures; installs both (no GPU needed)"""
-    return pytest("-q", "-m", "peers", *(arguments or ["tests"]))
+    return pytest("-q", "-n", cores(), "-m", "peers", *arguments)
 
 
 @task("demo")
@@ -68,8 +68,8 @@ def notebooks(arguments):
 
 @task("test")
 def docs(arguments):
-    """run the examples in docstrings, README.md and docs/"""
-    return pytest("-q", "tests/test_docs_run.py", *arguments)
+    """write docs/operations.md from the docstrings, then run the examples of all pages and docstrings"""
+    return python("docs/generate.py") or pytest("-q", "tests/test_docs_run.py", *arguments)
 
 
 @task("dev")
@@ -120,7 +120,8 @@ def pytest(*arguments):
 
 
 def cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processes for the tests; with more than 8 the start costs more than it saves."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def link_typings():

@@ -1,10 +1,20 @@
-"""tensorgraph.nn: layers, losses, initialisers, optimisers. Stands on tensorgraph.ops."""
+"""tensorgraph.nn: layers, losses, initialisers, optimisers. Stands on tensorgraph.ops.
+
+Names, arguments, weight shapes and state-dict keys are PyTorch's. `nn.functional` has the same as functions, `nn.init`
+the initialisers, `nn.optim` the optimisers, `nn.parametrize` weights that are computed from others.
+"""
 
 if __name__ != "tensorgraph.nn":
     raise ImportError("this folder is imported as `tensorgraph.nn` (from tensorgraph import nn)")
 
-from tensorgraph.nn import functional, init, optim
+from tensorgraph.nn import containers, functional, init, layers, losses, optim, parametrize
 from tensorgraph.nn.containers import *
 from tensorgraph.nn.layers import *
+from tensorgraph.nn.losses import *
 from tensorgraph.nn.module import Module, Parameter, unregistered
 from tensorgraph.nn.serialize import load, save
+
+__all__ = ["Module", "Parameter", "functional", "init", "load", "optim", "parametrize", "save", "unregistered"]
+__all__ += containers.__all__
+__all__ += layers.__all__
+__all__ += losses.__all__

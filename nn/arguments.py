@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import Any, cast
 
 from tensorgraph.errors import ArgumentError, sig
 
@@ -59,7 +59,7 @@ def number(
     if not fits:
         wanted = " and ".join(filter(None, bounds))
         raise ArgumentError(f"{layer}: {name} must be a number{' of ' * bool(wanted)}{wanted}, got {_show(value)}")
-    return value
+    return cast(float, value)
 
 
 def fraction(layer: str, **argument: Any) -> float:

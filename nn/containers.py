@@ -252,7 +252,7 @@ class _Dict(_Held):
 
     def update(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Adds items, replacing those of the same names."""
-        pairs = list(items.items() if isinstance(items, Mapping) else items)
+        pairs: list[Any] = list(items.items() if isinstance(items, Mapping) else items)
         for pair in pairs:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise ArgumentError(f"{type(self).__name__}: expected pairs of a name and a value, got {sig(pair)}")

@@ -132,7 +132,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix: as many inputs as possible pass unchanged.  tensor (out, in)."""
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: expected a matrix, got {sig(tensor)}")
-    return _fill("eye_", tensor, np.eye(*tensor.shape))
+    return _fill("eye_", tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -17,6 +17,7 @@ from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.layers.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tensorgraph.nn.module import Module, Parameter
+from tensorgraph.ops.norm import power_iteration
 from tensorgraph.tensor import Tensor
 
 __all__ = ["remove", "spectral_norm", "weight_norm"]
@@ -42,7 +43,7 @@ class _SpectralNorm:
     def __call__(self, module: Module) -> Tensor:
         weight, u, v = (getattr(module, part) for part in self.parts)
         if module.training:
-            ops.norm.power_iteration(weight, u, v, self.dim, self.steps, self.eps)
+            power_iteration(weight, u, v, self.dim, self.steps, self.eps)
         return ops.spectral_norm(weight, u.clone(), v.clone(), self.dim)
 
 
@@ -90,7 +91,7 @@ def spectral_norm(
         vector = init.normal_(empty(n, dtype=weight.dtype, device=weight.device))
         module.register_buffer(f"{name}_{part}", ops.normalize(vector, axis=0, eps=eps))
     rule = _SpectralNorm(name, dim, steps, eps)
-    ops.norm.power_iteration(weight, *(getattr(module, part) for part in rule.parts[1:]), dim, 15, eps)
+    power_iteration(weight, *(getattr(module, part) for part in rule.parts[1:]), dim, 15, eps)
     module._computed = {**module._computed, name: rule}
     return module
 

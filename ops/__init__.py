@@ -6,11 +6,12 @@ A file imports only files above it in this list.
 if __name__ != "tensorgraph.ops":
     raise ImportError("this folder is imported as `tensorgraph.ops` (from tensorgraph import ops)")
 
+from tensorgraph.ops.transfer import *  # noqa: F403
 from tensorgraph.ops.elementwise import *  # noqa: F403
+from tensorgraph.ops.complex import *  # noqa: F403
 from tensorgraph.ops.logic import *  # noqa: F403
 from tensorgraph.ops.trig import *  # noqa: F403
 from tensorgraph.ops.rounding import *  # noqa: F403
-from tensorgraph.ops.transfer import *  # noqa: F403
 from tensorgraph.ops.index import *  # noqa: F403
 from tensorgraph.ops.shape import *  # noqa: F403
 from tensorgraph.ops.join import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Activation functions that act on each number by itself. Names, arguments and defaults are those of torch.nn.functional.
+"""Activation functions that act on each number by itself; names, arguments and defaults as in torch.nn.functional.
 
 `sigmoid` is in special.py, `tanh` and `atan` (arctan) in trig.py, `binary_step` in rounding.py; those that look along
 an axis (softmax, glu, maxout) are in softmax.py. May import: the elementwise files, special, random.
@@ -18,8 +18,9 @@ from tensorgraph.ops.special import ndtr, sigmoid
 from tensorgraph.ops.trig import tanh
 
 __all__ = [
-    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "identity", "leaky_relu", "logsigmoid", "mish",
-    "prelu", "relu", "relu6", "rrelu", "selu", "silu", "softplus", "softshrink", "softsign", "swish", "tanhshrink", "threshold",
+    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "identity", "leaky_relu",
+    "logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "silu", "softplus", "softshrink",
+    "softsign", "swish", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def prelu(x: Any, weight: Any):
     Raises ShapeError: the weights are neither one nor as many as the channels (axis 1).
     Source: He et al. 2015, arXiv:1502.01852.
     """
-    if weight.ndim > 1 or weight.shape not in ((), (1,)) and (x.ndim < 2 or weight.shape[0] != x.shape[1]):
+    channels = x.shape[1:2] if x.ndim > 1 else (1,)
+    if weight.shape not in ((), (1,), channels):
         raise ShapeError(
             f"prelu: {sig(weight)} are no weights for {sig(x)}", hint="one weight, or one for each channel (axis 1)"
         )
@@ -108,7 +110,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     if not training:
         return leaky_relu(x, (lower + upper) / 2)
     x = asarray(x)
-    return _prelu(x, uniform(lower, upper, x.shape, dtype=x.dtype, device=x.device, generator=generator))
+    return _prelu(x, uniform(lower, upper, size=x.shape, dtype=x.dtype, device=x.device, generator=generator))
 
 
 @op
@@ -216,8 +218,8 @@ _B = _A * 0.044715
 
 @op
 def _gelu_cubic(be, x: Array):
-    # where |x| > 25 the sigmoid is 0 or 1; the square of what lies far beyond would be infinite
-    return x * (_A + _B * be.square(be.minimum(be.abs(x), 25)))
+    z = be.clip(x, -25, 25)  # beyond it the sigmoid is 0 or 1; the cube of what lies far beyond would be infinite
+    return z * (_A + _B * be.square(z))
 
 
 _gelu_cubic.vjp(x=lambda g, x: g * (_A + 3 * _B * square(minimum(abs(x), 25))))

@@ -16,10 +16,10 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops.diagonal import diagonal, tril, triu
 from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.join import concat
-from tensorgraph.ops.systems import check_square, solve_triangular
 from tensorgraph.ops.matmul import as_arrays, matmul, turned
+from tensorgraph.ops.systems import check_square, solve, solve_triangular
 
-__all__ = ["cholesky", "eigh", "eigvalsh", "qr", "svd", "svdvals"]
+__all__ = ["cholesky", "eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
 
 
 def conjugate(x: Any) -> Any:
@@ -99,11 +99,11 @@ _qr.vjp(x=_qr_rule)
 
 
 def qr(x: Any, mode: str = "reduced") -> Any:
-    """Orthonormal columns Q and upper triangular R with Q R = x.  x (..., n, m), k = min(n, m) -> Q (..., n, k), R (..., k, m).
+    """Orthonormal columns Q and upper triangular R with Q R = x.  x (..., n, m) -> Q (..., n, k), R (..., k, m).
 
-    `mode`: "reduced"; "complete" gives Q (..., n, n), R (..., n, m); "r" only R. The columns that "complete" adds to
-    a tall matrix are not determined by x, so there it has no derivative. The derivative needs the first k columns to be
-    independent. Source: Walter & Lehmann, Algorithmic Differentiation in Matrix Factorizations, arXiv:1009.6112.
+    `mode`: "reduced", k = min(n, m); "complete" gives Q (..., n, n), R (..., n, m); "r" only R. The columns that
+    "complete" adds to a tall matrix are not determined by x, so there it has no derivative. The derivative needs the
+    first k columns to be independent. Source: Walter & Lehmann, arXiv:1009.6112.
     """
     (x,) = as_arrays(x)
     _check_matrix("qr", x)
@@ -134,7 +134,7 @@ def _complete_qr(be, x: Array):
 
 # ---- eigenvalues ---------------------------------------------------------------------------------------------------
 class Eigen(NamedTuple):
-    """What `eigh` returns."""
+    """What `eig` and `eigh` return."""
 
     eigenvalues: Any
     eigenvectors: Any
@@ -158,7 +158,7 @@ def _eigh_rule(gw, gv, w, v):
 
 
 def _reciprocal_gaps(w):
-    """1 / (w_j - w_i), and 0 where both are equal: there a gradient exists only of what turns no vector into the other."""
+    """1 / (w_j - w_i), and 0 where both are equal: there only what turns no vector into the other has a gradient."""
     gaps = w[..., None, :] - w[..., :, None]
     return where(gaps == 0, 0, 1 / where(gaps == 0, 1, gaps))
 
@@ -167,11 +167,11 @@ _eigh.vjp(x=_eigh_rule)
 
 
 def eigh(x: Any, UPLO: str = "L") -> Eigen:
-    """Eigenvalues in ascending order and orthonormal eigenvectors in columns.  x (..., n, n) Hermitian -> (..., n), (..., n, n).
+    """Eigenvalues in ascending order, orthonormal eigenvectors in columns.  x (..., n, n) -> (..., n), (..., n, n).
 
-    Only the lower triangle of x is read (`UPLO="U"`: the upper). Vectors are determined up to a sign (complex: a phase), so
-    only what does not depend on it has a derivative; the same holds for the vectors of equal eigenvalues, between which
-    no gradient flows. Raises LinAlgError when x holds a NaN. Source: Giles, Collected Matrix Derivative Results, 2008.
+    x is Hermitian, and only its lower triangle is read (`UPLO="U"`: the upper). Vectors are determined up to a sign
+    (complex: a phase), so only what does not depend on it has a derivative; the same holds for the vectors of equal
+    eigenvalues, between which no gradient flows. Source: Giles, Collected Matrix Derivative Results, 2008.
     """
     (x,) = as_arrays(x)
     check_square("eigh", x)
@@ -183,6 +183,45 @@ def eigh(x: Any, UPLO: str = "L") -> Eigen:
 def eigvalsh(x: Any, UPLO: str = "L") -> Any:
     """The eigenvalues of `eigh`; their gradient is finite for equal ones too.  x (..., n, n) Hermitian -> (..., n)."""
     return eigh(x, UPLO).eigenvalues
+
+
+@op(outputs=("w", "v"))
+def _eig(be, x: Array):
+    """Eigenvalues and eigenvectors, complex."""
+    w, v = be.lapack("eig", x)
+    return w + 0j, v + 0j
+
+
+def _eig_rule(gw, gv, w, v):
+    gw, gv, vh = conjugate(gw), conjugate(gv), adjoint(v)
+    y = 0 if gw is None else gw[..., :, None] * vh
+    if gv is not None:
+        inside = matmul(vh, gv)
+        length = diagonal(inside, axis1=-2, axis2=-1).real  # of unit vectors it stays
+        inside = (inside - matmul(vh, v) * length[..., None, :]) * conjugate(_reciprocal_gaps(w))
+        y = y + matmul(inside, vh)
+    return conjugate(solve(vh, y))
+
+
+_eig.vjp(x=_eig_rule)
+
+
+def eig(x: Any) -> Eigen:
+    """Eigenvalues and eigenvectors of length 1 in columns, always complex.  x (..., n, n) -> (..., n), (..., n, n).
+
+    In no particular order. Only what does not depend on the phase of a vector has a derivative, and only where all
+    eigenvalues differ. Raises LinAlgError when x holds a NaN. Source: Boeddeker et al., arXiv:1701.00392.
+    """
+    (x,) = as_arrays(x)
+    check_square("eig", x)
+    return Eigen(*_eig(x))
+
+
+def eigvals(x: Any) -> Any:
+    """The eigenvalues of `eig`.  x (..., n, n) -> (..., n) complex."""
+    (x,) = as_arrays(x)
+    check_square("eigvals", x)
+    return _eig(x)[0]
 
 
 # ---- singular values -----------------------------------------------------------------------------------------------
@@ -253,7 +292,7 @@ def svd(x: Any, full_matrices: bool = True) -> SVD:
 
 
 def svdvals(x: Any) -> Any:
-    """Singular values in descending order; their gradient is finite for equal ones too.  x (..., n, m) -> (..., min(n, m))."""
+    """Singular values, descending.  x (..., n, m) -> (..., min(n, m)).  The gradient is finite for equal ones too."""
     (x,) = as_arrays(x)
     _check_matrix("svdvals", x)
     return _svd(x, False)[1]

@@ -47,7 +47,7 @@ def einsum(subscripts: Any, *operands: Any) -> Any:
 
 
 class Single(NamedTuple):
-    """What happens to one array: reshaped (axes that broadcast dropped), diagonals taken, axes summed, axes permuted."""
+    """What happens to one array: reshaped (to drop axes that broadcast), diagonals taken, axes summed and permuted."""
 
     shape: tuple[int, ...] | None
     diagonals: tuple[tuple[int, int], ...]
@@ -97,7 +97,7 @@ def _parse(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[L
     terms = left.split(",")
     if len(terms) != len(shapes):
         raise ArgumentError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(shapes)}")
-    inputs = [_labels(subscripts, term, len(shape), i) for i, (term, shape) in enumerate(zip(terms, shapes, strict=True))]
+    inputs = [_labels(subscripts, term, len(shapes[i]), i) for i, term in enumerate(terms)]
     under = sorted({n for labels in inputs for n in labels if isinstance(n, int)})
     if not arrow:
         letters = sorted(n for labels in inputs for n in labels if isinstance(n, str))
@@ -114,13 +114,15 @@ def _parse(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[L
 def _labels(subscripts: str, term: str, ndim: int, operand: int | None) -> Labels:
     """One label per axis; the axes under an ellipsis are numbered from -1 at the right, so that they broadcast."""
     head, dots, tail = term.partition("...")
-    if not (head + tail).isalpha() and head + tail or not (head + tail).isascii():
+    letters = head + tail
+    if letters and not (letters.isalpha() and letters.isascii()):
         raise ArgumentError(
-            f"einsum: {term!r} in {subscripts!r} is no list of axes", hint='letters and one "...", as in "...ij,jk->...ik"'
+            f"einsum: {term!r} in {subscripts!r} is no list of axes",
+            hint='letters and one "...", as in "...ij,jk->...ik"',
         )
-    hidden = ndim - len(head) - len(tail)
+    hidden = ndim - len(letters)
     if hidden < 0 or (hidden and not dots and operand is not None):
-        raise ShapeError(f"einsum: {term!r} names {len(head) + len(tail)} axes, operand {operand} has {ndim}")
+        raise ShapeError(f"einsum: {term!r} names {len(letters)} axes, operand {operand} has {ndim}")
     return (*head, *(range(-hidden, 0) if dots else ()), *tail)
 
 
@@ -143,7 +145,8 @@ def _plan(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> Plan:
         pairs.append((i, j, a, b, y))
         terms.append(y)
     order = tuple(terms[0].index(n) for n in output)
-    return Plan(tuple(singles), tuple(pairs), Single(None, (), (), None if order == tuple(range(len(order))) else order))
+    in_order = order == tuple(range(len(order)))
+    return Plan(tuple(singles), tuple(pairs), Single(None, (), (), None if in_order else order))
 
 
 def _sizes(inputs: list[Labels], shapes: tuple[tuple[int, ...], ...]) -> dict[Any, int]:

@@ -2,22 +2,24 @@
 
 NumPy's and the array API's names and broadcasting; second names that NumPy or PyTorch use are plain assignments.
 Neighbours: logic.py (comparisons), rounding.py (steps), trig.py, special.py, activation.py.
-May import: the engine. Imported by every other file of ops.
+May import: the engine, transfer. Imported by every other file of ops.
 """
 
 from __future__ import annotations
 
 import cmath
 import math
+from typing import Any
 
 from tensorgraph.backends import check_dtype
 from tensorgraph.operation import Array, op
+from tensorgraph.ops.transfer import to_device
 
 __all__ = [
-    "abs", "absolute", "add", "addcdiv", "addcmul", "angle", "astype", "cbrt", "clamp", "clip", "conj", "conjugate", "copysign",
-    "div", "divide", "exp", "exp2", "expm1", "float_power", "fmax", "fmin", "imag", "lerp", "log", "log10", "log1p", "log2",
-    "maximum", "minimum", "mul", "multiply", "nan_to_num", "neg", "negative", "positive", "pow", "power", "real", "reciprocal",
-    "rsqrt", "sign", "sqrt", "square", "sub", "subtract", "true_divide", "where",
+    "abs", "absolute", "add", "addcdiv", "addcmul", "astype", "cbrt", "clamp", "clip", "copysign", "div",
+    "divide", "exp", "exp2", "expm1", "float_power", "fmax", "fmin", "lerp", "log", "log10", "log1p", "log2",
+    "maximum", "minimum", "mul", "multiply", "nan_to_num", "neg", "negative", "positive", "pow", "power",
+    "reciprocal", "rsqrt", "sign", "sqrt", "square", "sub", "subtract", "true_divide", "where",
 ]  # fmt: skip
 
 
@@ -129,7 +131,7 @@ _POWERS = {
     -0.5: lambda be, a: 1 / be.sqrt(a),
     1.5: lambda be, a: a * be.sqrt(a),
 }
-"""Powers for which the library's general one takes ten to a hundred times as long; it knows -1, 0, 0.5, 1 and 2 itself."""
+"""Powers for which NumPy's general one takes ten to a hundred times as long; -1, 0, 0.5, 1 and 2 it knows itself."""
 
 
 def _pow_base(g, a, b):
@@ -258,7 +260,7 @@ def log1p(be, x: Array):
 log1p.vjp(x=lambda g, x: g / (1 + x))
 
 
-# ---- size, sign, parts of complex numbers --------------------------------------------------------------------------
+# ---- size and sign ---------------------------------------------------------------------------------------------------
 @op
 def abs(be, x: Array):
     """Absolute value; the modulus of complex numbers.  x (...) -> (...), real.  The gradient at 0 is 0."""
@@ -298,42 +300,6 @@ def copysign(be, a: Array, b: Array):
 copysign.vjp(a=lambda g, a, y: g * (sign(a) * sign(y)), b=lambda g: g * 0)
 
 
-@op
-def real(be, x: Array):
-    """Real part.  x (...) -> (...), real."""
-    return be.real(x)
-
-
-real.vjp(x=lambda g: g)
-
-
-@op
-def imag(be, x: Array):
-    """Imaginary part, 0 of real numbers.  x (...) -> (...), real."""
-    return be.imag(x)
-
-
-imag.vjp(x=lambda g: g * -1j)
-
-
-@op
-def conj(be, x: Array):
-    """Complex conjugate; real numbers as they are.  x (...) -> (...)."""
-    return be.conj(x) if be.iscomplexobj(x) else x
-
-
-conj.vjp(x=lambda g: g.conj())
-
-
-@op
-def angle(be, x: Array):
-    """Angle of a complex number in radians, in (-pi, pi]; 0 or pi of real numbers.  The gradient at 0 is 0."""
-    return be.angle(x)
-
-
-angle.vjp(x=lambda g, x: where(x == 0, 0, g) / where(x == 0, 1, x) * -1j)
-
-
 # ---- choices -------------------------------------------------------------------------------------------------------
 @op(broadcasts=True)
 def where(be, condition: Array, a: Array, b: Array):
@@ -350,7 +316,10 @@ where.vjp(a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: 
 
 @op(broadcasts=True)
 def maximum(be, a: Array, b: Array):
-    """The larger of a and b; NaN if either is.  a (...), b (...) -> broadcast shape.  Ties share the gradient evenly."""
+    """The larger of a and b; NaN if either is.  a (...), b (...) -> broadcast shape.
+
+    Ties share the gradient evenly.
+    """
     return be.maximum(a, b)
 
 
@@ -362,7 +331,10 @@ maximum.vjp(
 
 @op(broadcasts=True)
 def minimum(be, a: Array, b: Array):
-    """The smaller of a and b; NaN if either is.  a (...), b (...) -> broadcast shape.  Ties share the gradient evenly."""
+    """The smaller of a and b; NaN if either is.  a (...), b (...) -> broadcast shape.
+
+    Ties share the gradient evenly.
+    """
     return be.minimum(a, b)
 
 
@@ -425,22 +397,27 @@ nan_to_num.vjp(x=lambda g, x, y: where(x == y, g, 0))
 
 # ---- casts ---------------------------------------------------------------------------------------------------------
 @op
-def astype(be, x: Array, dtype: object, *, copy: bool = True):
-    """x in another dtype; complex to real takes the real part.  x (...) -> (...).
-
-    The gradient comes back in the dtype of x. An integer or boolean result has none.
-    """
+def _astype(be, x: Array, *, dtype: object, copy: bool = True):
     wanted = check_dtype(dtype)
     x = be.asarray(x)
     return x if not copy and x.dtype == wanted else be.astype(x, wanted)
 
 
-astype.vjp(x=lambda g: g)
+_astype.vjp(x=lambda g: g)
+
+
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None):
+    """x in another dtype, and on another device if asked; complex to real takes the real part.  x (...) -> (...).
+
+    `copy=False` gives x itself where nothing changes. The gradient comes back in the dtype of x; an integer or
+    boolean result has none.
+    """
+    y = _astype(x, dtype=dtype, copy=copy)
+    return y if device is None else to_device(y, device)
 
 
 sub, mul, neg = subtract, multiply, negative
 div = true_divide = divide
 power = pow
 absolute = abs
-conjugate = conj
 clamp = clip

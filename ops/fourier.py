@@ -56,7 +56,7 @@ def _fftn(be, x: Array, s: Lengths, axes: Lengths, norm: str, inverse: bool):
 
 
 def _fftn_rule(g, x_shape, s, axes, norm, inverse):
-    return _fit(_fftn(g, s, axes, norm, inverse), x_shape, axes)
+    return _crop_or_pad(_fftn(g, s, axes, norm, inverse), x_shape, axes)
 
 
 _fftn.vjp(x=_fftn_rule)
@@ -68,7 +68,7 @@ def _rfft(be, x: Array, n: int, axis: int, norm: str):
     return be.fft.rfft(x, n, axis, norm)
 
 
-_rfft.vjp(x=lambda g, x_shape, n, axis, norm: _fit(_fftn(g, (n,), (axis,), norm, False), x_shape, (axis,)))
+_rfft.vjp(x=lambda g, x_shape, n, axis, norm: _crop_or_pad(_fftn(g, (n,), (axis,), norm, False), x_shape, (axis,)))
 
 
 @op
@@ -79,25 +79,25 @@ def _irfft(be, x: Array, n: int, axis: int, norm: str):
 
 def _irfft_rule(g, x_shape, n, axis, norm):
     half = _rfft(g, n, axis, OPPOSITE[norm]).conj()
-    return _fit(_twice(half, n, axis), x_shape, (axis,))
+    return _crop_or_pad(_double_middle(half, n, axis), x_shape, (axis,))
 
 
 _irfft.vjp(x=_irfft_rule)
 
 
 @op
-def _twice(be, x: Array, n: int, axis: int):
+def _double_middle(be, x: Array, n: int, axis: int):
     """Entries of half a spectrum of length n that stand for two, themselves and their conjugate, doubled."""
     y = be.copy(x)
     y[_along(x.ndim, axis, slice(1, (n + 1) // 2))] *= 2
     return y
 
 
-_twice.vjp(x=lambda g, n, axis: _twice(g, n, axis))
+_double_middle.vjp(x=lambda g, n, axis: _double_middle(g, n, axis))
 
 
 @op
-def _fit(be, x: Array, shape: Lengths, axes: Lengths):
+def _crop_or_pad(be, x: Array, shape: Lengths, axes: Lengths):
     """x cropped, or padded with zeros, at the end of `axes` to the lengths that they have in `shape`."""
     for axis in axes:
         n = shape[axis]
@@ -109,7 +109,7 @@ def _fit(be, x: Array, shape: Lengths, axes: Lengths):
     return x
 
 
-_fit.vjp(x=lambda g, x_shape, axes: _fit(g, x_shape, axes))
+_crop_or_pad.vjp(x=lambda g, x_shape, axes: _crop_or_pad(g, x_shape, axes))
 
 
 def _along(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
@@ -117,7 +117,9 @@ def _along(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
 
 
 # ---- arguments -----------------------------------------------------------------------------------------------------
-def _settled(what: str, x: Any, s: Any, axes: Any, norm: str | None, half: bool = False) -> tuple[Any, Lengths, Lengths, str]:
+def _settled(
+    what: str, x: Any, s: Any, axes: Any, norm: str | None, half: bool = False
+) -> tuple[Any, Lengths, Lengths, str]:
     """x, lengths, axes and norm, all of them checked. `half`: the last axis of x holds half a spectrum."""
     (x,) = as_arrays(x)
     if norm not in OPPOSITE:
@@ -131,7 +133,9 @@ def _settled(what: str, x: Any, s: Any, axes: Any, norm: str | None, half: bool 
     if half and lengths and (s is None or s[-1] in (-1, None)):
         lengths[-1] = 2 * (lengths[-1] - 1)
     if min(lengths, default=1) < 1:
-        raise ArgumentError(f"{what}: a transform of length {min(lengths)}: x is {sig(x)}", hint="a length is at least 1")
+        raise ArgumentError(
+            f"{what}: a transform of length {min(lengths)}: x is {sig(x)}", hint="a length is at least 1"
+        )
     return x, tuple(lengths), axes, norm or "backward"
 
 
@@ -147,8 +151,8 @@ def _real(what: str, x: Any) -> Any:
 def fft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Any:
     """Discrete Fourier transform, y[k] = sum_j x[j] exp(-2 pi i j k / n).  x (..., m) -> (..., n) complex.
 
-    x is cropped or padded with zeros at its end to length `n` (unless said: m). `norm` places the factor: "backward" 1 here
-    and 1/n in `ifft`, "forward" the other way round, "ortho" 1/sqrt(n) in both. float32 gives complex64.
+    x is cropped or padded with zeros at its end to length `n` (unless said: m). `norm` places the factor: "backward"
+    1 here and 1/n in `ifft`, "forward" the other way round, "ortho" 1/sqrt(n) in both. float32 gives complex64.
     """
     return _fftn(*_settled("fft", x, None if n is None else (n,), (axis,), norm), False)
 
@@ -161,7 +165,7 @@ def ifft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backw
 
 @spelled
 def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Any:
-    """The first half of `fft` of real numbers, which determines the rest.  x (..., m) real -> (..., n // 2 + 1) complex."""
+    """The first half of `fft` of real numbers: it determines the rest.  x (..., m) -> (..., n // 2 + 1) complex."""
     x, (n,), (axis,), norm = _settled("rfft", _real("rfft", x), None if n is None else (n,), (axis,), norm)
     return _rfft(x, n, axis, norm)
 
@@ -170,8 +174,8 @@ def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backw
 def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Any:
     """Inverse of `rfft`.  x (..., m) -> (..., n) real.
 
-    n is 2 (m - 1) unless said: an odd length must be given. The imaginary part of the first entry, and of the last one of an
-    even length, counts for nothing.
+    n is 2 (m - 1) unless said: an odd length must be given. The imaginary part of the first entry, and of the last one
+    of an even length, counts for nothing.
     """
     x, (n,), (axis,), norm = _settled("irfft", x, None if n is None else (n,), (axis,), norm, half=True)
     return _irfft(x, n, axis, norm)
@@ -179,7 +183,10 @@ def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "back
 
 @spelled
 def hfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Any:
-    """`fft` of numbers with Hermitian symmetry, of which x holds the first half.  x (..., m) -> (..., n) real; n is 2 (m - 1) unless said."""
+    """`fft` of numbers with Hermitian symmetry, of which x holds the first half.  x (..., m) -> (..., n) real.
+
+    n is 2 (m - 1) unless said.
+    """
     x, (n,), (axis,), norm = _settled("hfft", x, None if n is None else (n,), (axis,), norm, half=True)
     return _irfft(x.conj(), n, axis, OPPOSITE[norm])
 
@@ -192,12 +199,16 @@ def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "back
 
 
 # ---- several axes --------------------------------------------------------------------------------------------------
-def fftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward") -> Any:
-    """`fft` along several axes: all of them, or the last len(s), or `axes`.  x (...) -> (...) complex, lengths `s` along the axes."""
+def fftn(
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
+) -> Any:
+    """`fft` along several axes: `axes`, or the last len(s), or all.  x (...) -> (...) complex, of lengths `s` there."""
     return _fftn(*_settled("fftn", x, s, axes, norm), False)
 
 
-def ifftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward") -> Any:
+def ifftn(
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
+) -> Any:
     """Inverse of `fftn`."""
     return _fftn(*_settled("ifftn", x, s, axes, norm), True)
 
@@ -225,12 +236,16 @@ def _irfftn_of(what: str, x: Any, s: Any, axes: Any, norm: str | None) -> Any:
     return _irfft(x, s[-1], axes[-1], norm)
 
 
-def rfftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward") -> Any:
-    """`rfft` along the last of the axes, then `fft` along the others.  x (..., n, m) real -> (..., n, m // 2 + 1) complex."""
+def rfftn(
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
+) -> Any:
+    """`rfft` along the last of the axes, `fft` along the others.  x (..., n, m) -> (..., n, m // 2 + 1) complex."""
     return _rfftn_of("rfftn", x, s, axes, norm)
 
 
-def irfftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward") -> Any:
+def irfftn(
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
+) -> Any:
     """Inverse of `rfftn`; the last length is 2 (m - 1) unless said."""
     return _irfftn_of("irfftn", x, s, axes, norm)
 
@@ -240,19 +255,21 @@ def rfft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1)
     return _rfftn_of("rfft2", x, s, axes, norm)
 
 
-def irfft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward") -> Any:
+def irfft2(
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward"
+) -> Any:
     """Inverse of `rfft2`."""
     return _irfftn_of("irfft2", x, s, axes, norm)
 
 
 # ---- frequencies ---------------------------------------------------------------------------------------------------
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequency of every entry of an `fft` of length n, sampled every d: 0, 1, ..., -2, -1 over n d.  -> (n). float32 unless said."""
+    """The frequencies of an `fft` of length n, sampled every d: 0, 1, ..., -2, -1 over n d.  -> (n) float32."""
     return _frequencies("fftfreq", n, np.fft.fftfreq, d, dtype, device)
 
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequency of every entry of an `rfft` of length n: 0, 1, ..., n // 2 over n d.  -> (n // 2 + 1). float32 unless said."""
+    """The frequencies of an `rfft` of length n: 0, 1, ..., n // 2 over n d.  -> (n // 2 + 1) float32."""
     return _frequencies("rfftfreq", n, np.fft.rfftfreq, d, dtype, device)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.elementwise import where
+from tensorgraph.pieces import Pieces
 from tensorgraph.tensor import Tensor
 
 __all__ = ["getitem", "index_put", "put", "put_add"]
@@ -29,7 +30,11 @@ def getitem(be, x: Array, index: Index):
     return be.getitem(x, index)
 
 
-getitem.vjp(x=lambda g, index, x_shape: put_add(g, index, x_shape))
+def _getitem_rule(g, index, x_shape):
+    return put_add(g, index, x_shape) if isinstance(g, Tensor) else Pieces(g, index, x_shape)
+
+
+getitem.vjp(x=_getitem_rule)
 
 
 @op(broadcasts=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from tensorgraph.operation import Array, op
 
 __all__ = [
-    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "eq", "equal", "ge", "greater", "greater_equal", "gt", "invert", "isclose", "isfinite", "isinf", "isnan", "isneginf",
-    "isposinf", "isreal", "le", "left_shift", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
-    "nextafter", "not_equal", "right_shift", "signbit",
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "eq", "equal", "ge", "greater", "greater_equal", "gt", "invert", "isclose", "isfinite",
+    "isinf", "isnan", "isneginf", "isposinf", "isreal", "le", "left_shift", "less", "less_equal", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "lt", "ne", "nextafter", "not_equal", "right_shift", "signbit",
 ]  # fmt: skip
 
 
@@ -142,13 +142,13 @@ def isfinite(be, x: Array):
 @op
 def isposinf(be, x: Array):
     """x is +inf.  x (...) real -> (...), bool."""
-    return be.equal(x, float("inf"))
+    return be.isposinf(x)
 
 
 @op
 def isneginf(be, x: Array):
     """x is -inf.  x (...) real -> (...), bool."""
-    return be.equal(x, float("-inf"))
+    return be.isneginf(x)
 
 
 @op

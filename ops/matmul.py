@@ -190,7 +190,7 @@ def _paired(what: str, a: Any, b: Any, first: Sequence[int], second: Sequence[in
     for i, j in zip(first, second, strict=True):
         if a.shape[i] != b.shape[j]:
             raise ShapeError(
-                f"{what}: axis {i} of a has {a.shape[i]} entries, axis {j} of b has {b.shape[j]}: a {sig(a)}, b {sig(b)}"
+                f"{what}: axis {i} of a has {a.shape[i]} entries, axis {j} of b has {b.shape[j]}: {sig(a)}, {sig(b)}"
             )
         b_axes[j] = i
     paired = set(a_axes) & set(b_axes)
@@ -199,7 +199,7 @@ def _paired(what: str, a: Any, b: Any, first: Sequence[int], second: Sequence[in
 
 
 def dot(a: Any, b: Any) -> Any:
-    """NumPy's dot: the product of two numbers, vectors or matrices; otherwise a sum over the last axis of a and the last but one of b.
+    """NumPy's dot: the product of numbers, vectors or matrices; of more axes, over the last of a and last but one of b.
 
     a (k), b (k) -> ();  a (n, k), b (k, m) -> (n, m);  a (..., k), b (B..., k, m) -> (..., B..., m).
     Nothing is conjugated. For batches of matrices use `matmul`.
@@ -290,7 +290,9 @@ def bmm(a: Any, b: Any) -> Any:
 def _of_rank(what: str, a: Any, b: Any, n: int, m: int) -> Any:
     a, b = as_arrays(a, b)
     if (a.ndim, b.ndim) != (n, m):
-        raise ShapeError(f"{what}: a has {a.ndim} axes, b has {b.ndim}, expected {n} and {m}", hint="matmul takes every rank")
+        raise ShapeError(
+            f"{what}: a has {a.ndim} axes, b has {b.ndim}, expected {n} and {m}", hint="matmul takes every rank"
+        )
     return matmul(a, b)
 
 
@@ -304,7 +306,8 @@ def cross(be, a: Array, b: Array, axis: int = -1):
     axis = check_axis("cross", axis, n) - n  # from the end, where broadcasting aligns
     for name, x in (("a", a), ("b", b)):
         if -axis > x.ndim or x.shape[axis] != 3:
-            raise ShapeError(f"cross: {name} has {x.shape[axis] if -axis <= x.ndim else 'no'} components along axis {axis}, expected 3")
+            found = x.shape[axis] if -axis <= x.ndim else "no"
+            raise ShapeError(f"cross: {name} has {found} components along axis {axis}, expected 3")
     return be.cross(a, b, axis=axis)
 
 
@@ -324,7 +327,8 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
             raise ShapeError(f"multi_dot: matrix {i} is {sig(x)}, expected two axes (one for the first and the last)")
     rows = [1 if chain[0].ndim == 1 else chain[0].shape[0], *(x.shape[0] for x in chain[1:])]
     sizes = [*rows, 1 if chain[-1].ndim == 1 else chain[-1].shape[1]]
-    best = {(i, i): (0, i) for i in range(len(chain))}  # (first, last) -> (multiplications, where the last product splits)
+    # (first, last) -> (multiplications, where the last product splits)
+    best = {(i, i): (0, i) for i in range(len(chain))}
     for length in range(1, len(chain)):
         for i in range(len(chain) - length):
             j = i + length

@@ -1,6 +1,6 @@
 """Elements moved along their axes: flip, roll, rot90, and pad.  NumPy's names and meaning.
 
-May import: elementwise, index, shape, join.
+May import: elementwise, index, shape.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import Axis, check_axes
 from tensorgraph.ops.index import getitem
-from tensorgraph.ops.join import concat
-from tensorgraph.ops.shape import broadcast_to, swapaxes
+from tensorgraph.ops.shape import swapaxes
 from tensorgraph.spelling import spelled
 
 __all__ = ["flip", "fliplr", "flipud", "pad", "roll", "rot90"]
@@ -87,6 +86,24 @@ def _inside(shape, widths):
 _pad_constant.vjp(x=lambda g, x_shape, widths: getitem(g, _inside(x_shape, widths)))
 
 
+@op
+def _extend(be, x: Array, widths: Sequence[Sequence[int]], mode: str):
+    """x continued beyond its ends by its own elements."""
+    return be.extend(x, widths, mode)
+
+
+_extend.vjp(x=lambda g, x_shape, widths, mode: _fold_in(g, x_shape, widths, mode))
+
+
+@op
+def _fold_in(be, values: Array, shape: tuple[int, ...], widths: Sequence[Sequence[int]], mode: str):
+    """The adjoint of `_extend`: what lies outside is added to where it came from."""
+    return be.fold_in(values, shape, widths, mode)
+
+
+_fold_in.vjp(values=lambda g, widths, mode: _extend(g, widths, mode))
+
+
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Any:
     """x with more elements before and behind along its axes.  x (N, ...), ((b, a), ...) -> (b + N + a, ...).
 
@@ -107,10 +124,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
         widths = [(max(b, 0), max(a, 0)) for b, a in widths]
     if known == "constant":
         return _pad_constant(x, tuple(widths), constant_values)
-    for axis, (b, a) in enumerate(widths):
-        if b or a:
-            x = _extend(x, axis, b, a, known)
-    return x
+    for axis, n in enumerate(x.shape):
+        if n == 0 and sum(widths[axis]):
+            raise ShapeError(f"pad: axis {axis} of {sig(x)} is empty, mode {mode!r} has nothing to repeat")
+    return _extend(x, tuple(widths), known)
 
 
 def _pairs(pad_width: Any, x: Any) -> list[tuple[int, int]]:
@@ -129,38 +146,3 @@ def _pairs(pad_width: Any, x: Any) -> list[tuple[int, int]]:
             hint="PyTorch's order, from the last axis backwards, is that of nn.functional.pad",
         )
     return entries
-
-
-def _extend(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
-    """x continued along one axis by its own elements."""
-    n = x.shape[axis]
-    if n == 0:
-        raise ShapeError(f"pad: axis {axis} of {sig(x)} is empty, mode {mode!r} has nothing to repeat")
-    lead = (slice(None),) * axis
-
-    def part(start: int, stop: int) -> Any:
-        return getitem(x, (*lead, slice(start, stop)))
-
-    if mode == "edge":
-        shape = list(x.shape)
-        front = broadcast_to(part(0, 1), (*shape[:axis], before, *shape[axis + 1 :]))
-        back = broadcast_to(part(n - 1, n), (*shape[:axis], after, *shape[axis + 1 :]))
-    elif max(before, after) > (n - 1 if mode == "reflect" else n):
-        return getitem(x, (*lead, [_source(i, n, mode) for i in range(-before, n + after)]))
-    elif mode == "wrap":
-        front, back = part(n - before, n), part(0, after)
-    else:
-        skip = 1 if mode == "reflect" else 0
-        front, back = flip(part(skip, skip + before), axis), flip(part(n - skip - after, n - skip), axis)
-    return concat([p for p, width in ((front, before), (x, 1), (back, after)) if width], axis)
-
-
-def _source(i: int, n: int, mode: str) -> int:
-    """Which of n elements stands at place i of the endless continuation."""
-    if mode == "wrap" or n == 1:
-        return i % n
-    if mode == "symmetric":
-        i %= 2 * n
-        return i if i < n else 2 * n - 1 - i
-    i %= 2 * (n - 1)
-    return i if i < n else 2 * (n - 1) - i

@@ -93,7 +93,7 @@ def rand(*size: Any, dtype: Any = None, device: str | None = None, generator: Ge
 
 
 def randn(*size: Any, dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:
-    """Normally distributed with mean 0 and standard deviation 1; `randn(2, 3)` or `randn((2, 3))`. float32 unless said."""
+    """Normally distributed, mean 0 and standard deviation 1; `randn(2, 3)` or `randn((2, 3))`. float32 unless said."""
     return _noise("randn", "normal", (), size, dtype, device, generator)
 
 
@@ -107,8 +107,15 @@ def randn_like(x: Any, dtype: Any = None, generator: Generator | None = None) ->
     return _noise("randn_like", "normal", (x,), None, dtype, None, generator)
 
 
-def uniform(low: Any = 0.0, high: Any = 1.0, size: Any = None, *,
-            dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:  # fmt: skip
+def uniform(
+    low: Any = 0.0,
+    high: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Evenly distributed in [low, high).  low, high numbers or tensors -> `size`, or the shape they broadcast to.
 
     Differentiable in `low` and `high`. float32 unless the parameters or `dtype` say otherwise.
@@ -117,8 +124,15 @@ def uniform(low: Any = 0.0, high: Any = 1.0, size: Any = None, *,
     return noise * (high - low) + low
 
 
-def normal(loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *,
-           dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:  # fmt: skip
+def normal(
+    loc: Any = 0.0,
+    scale: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Normally distributed.  Mean loc, standard deviation scale, numbers or tensors -> `size` or the broadcast shape.
 
     Differentiable in `loc` and `scale`. float32 unless the parameters or `dtype` say otherwise.
@@ -126,8 +140,14 @@ def normal(loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *,
     return _noise("normal", "normal", (loc, scale), size, dtype, device, generator) * scale + loc
 
 
-def exponential(scale: Any = 1.0, size: Any = None, *,
-                dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:  # fmt: skip
+def exponential(
+    scale: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Exponentially distributed, always above 0.  Mean scale, a number or tensor -> `size` or the shape of scale.
 
     Differentiable in `scale`. float32 unless `scale` or `dtype` says otherwise.
@@ -135,36 +155,51 @@ def exponential(scale: Any = 1.0, size: Any = None, *,
     return _noise("exponential", "exponential", (scale,), size, dtype, device, generator) * scale
 
 
-def gumbel(loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *,
-           dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:  # fmt: skip
+def gumbel(
+    loc: Any = 0.0,
+    scale: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Gumbel distributed, always finite.  loc, scale numbers or tensors -> `size` or the broadcast shape.
 
-    The index of the largest of `logits + gumbel(size=...)` is a draw from softmax(logits). Differentiable in `loc` and `scale`.
+    The index of the largest of `logits + gumbel(size=...)` is a draw from softmax(logits). Differentiable in `loc` and
+    `scale`.
     """
     noise = _noise("gumbel", "exponential", (loc, scale), size, dtype, device, generator)
     return loc - noise.log() * scale
 
 
 # ---- discrete ------------------------------------------------------------------------------------------------------
-def randint(low: int, high: Any = None, size: Any = None, *,
-            dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:  # fmt: skip
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Integers from `low` up to but without `high`; `randint(10, size=3)` draws from 0 to 9. int64 unless said.
 
     Raises ArgumentError when there is no integer from `low` up to `high`.
     """
-    if isinstance(high, (tuple, list)) and size is None:
+    if isinstance(high, (tuple, list)) and size is None:  # randint(10, (2, 3))
         high, size = None, high
-    if high is None:
-        low, high = 0, low
-    if low >= high:
-        raise ArgumentError(f"randint: there is no integer from {low} up to but without {high}")
+    end: Any = high
+    first, end = (0, low) if end is None else (low, end)
+    if first >= end:
+        raise ArgumentError(f"randint: there is no integer from {first} up to but without {end}")
     found = backends.check_dtype(dtype) or np.dtype("int64")
     drawn_as = found if found.kind in "iu" else np.dtype("int64")
     bounds = np.iinfo(drawn_as)
-    if low < bounds.min or high - 1 > bounds.max:
-        raise ArgumentError(f"randint: {low if low < bounds.min else high} does not fit into {drawn_as}")
+    if first < bounds.min or end - 1 > bounds.max:
+        raise ArgumentError(f"randint: {first if first < bounds.min else end} does not fit into {drawn_as}")
     stream = generator_for(generator, device, "randint").stream
-    drawn = stream.integers(low, high, () if size is None else _sizes("randint", size), drawn_as)
+    drawn = stream.integers(first, end, () if size is None else _sizes("randint", size), drawn_as)
     return Tensor(drawn.astype(found, copy=False))
 
 
@@ -194,7 +229,7 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
 @op
 def _bernoulli(be, p: Array, noise: Array):
     """1 where the noise lies below p, else 0, in the dtype of the noise."""
-    inside = (0 <= p) & (p <= 1)
+    inside = (p >= 0) & (p <= 1)
     if not be.to_host(be.asarray(inside)).all():
         raise ArgumentError("bernoulli: a probability lies between 0 and 1")
     return (noise < p).astype(noise.dtype)
@@ -203,7 +238,7 @@ def _bernoulli(be, p: Array, noise: Array):
 def multinomial(
     weights: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """Indices drawn in proportion to weights.  weights (n) or (N, n), not negative -> (num_samples) or (N, num_samples), int64.
+    """Indices drawn in proportion to weights.  weights (n) or (N, n) -> (num_samples) or (N, num_samples), int64.
 
     A row of weights need not sum to 1. Without replacement no index comes twice in a row.
 
@@ -219,7 +254,7 @@ def multinomial(
 
 @op
 def _multinomial(be, weights: Array, noise: Array, *, num_samples: int, replacement: bool):
-    """Indices from weights (..., n) and noise: uniform (..., num_samples), or exponential (..., n) without replacement."""
+    """Indices from weights (..., n) and noise, uniform (..., num_samples); without replacement exponential (..., n)."""
     w = weights.astype("float64")
     positive = w > 0
     if not be.to_host((positive | (w == 0)) & be.isfinite(w)).all():
@@ -230,7 +265,9 @@ def _multinomial(be, weights: Array, noise: Array, *, num_samples: int, replacem
             f"multinomial: a row has fewer than {needed} positive weights",
             hint=None if replacement else f"replacement=True draws {num_samples} from any row",
         )
-    if not replacement:  # exponential clocks with these rates: the order in which they ring (Efraimidis & Spirakis 2006)
+    if (
+        not replacement
+    ):  # exponential clocks with these rates: the order in which they ring (Efraimidis & Spirakis 2006)
         waiting = be.where(positive, noise / be.where(positive, w, 1), be.inf)
         return be.argsort(waiting, axis=-1)[..., :num_samples]
     n = w.shape[-1]

@@ -15,7 +15,8 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops.elementwise import abs, exp, maximum, where
 
 __all__ = [
-    "binary_step", "ceil", "fix", "floor", "floor_divide", "fmod", "frac", "heaviside", "mod", "remainder", "rint", "round", "trunc",
+    "binary_step", "ceil", "fix", "floor", "floor_divide", "fmod", "frac", "heaviside", "mod", "remainder",
+    "rint", "round", "trunc",
 ]  # fmt: skip
 
 
@@ -75,7 +76,7 @@ floor_divide.vjp(a=lambda g: g * 0, b=lambda g: g * 0)
 
 @op(broadcasts=True)
 def remainder(be, a: Array, b: Array):
-    """a - b * floor(a / b): what is left of a, with the sign of b (Python's %).  a (...), b (...) -> broadcast shape."""
+    """a - b * floor(a / b): what is left of a, with the sign of b, as Python's %.  a, b (...) -> broadcast shape."""
     return be.remainder(a, b)
 
 
@@ -84,7 +85,7 @@ remainder.vjp(a=lambda g: g, b=lambda g, a, b: g * -floor_divide(a, b))
 
 @op(broadcasts=True)
 def fmod(be, a: Array, b: Array):
-    """a - b * trunc(a / b): what is left of a, with the sign of a (C's fmod).  a (...), b (...) -> broadcast shape."""
+    """a - b * trunc(a / b): what is left of a, with the sign of a, as C's fmod.  a, b (...) -> broadcast shape."""
     return be.fmod(a, b)
 
 

@@ -66,7 +66,7 @@ _harden.vjp(x=lambda g: g)  # straight through: the gradient of what was hardene
 
 @spelled
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, axis: int = -1, *, generator: Any = None):
-    """A differentiable draw from the distribution softmax(logits) along an axis; the nearer to one-hot, the smaller tau.
+    """A differentiable draw from the distribution softmax(logits) along an axis; nearer to one-hot the smaller tau is.
 
     `hard=True` gives exact one-hot vectors, with the gradient of the soft ones.
     Sources: Jang et al. 2016, arXiv:1611.01144; Maddison et al. 2016, arXiv:1611.00712.

@@ -11,12 +11,12 @@ from typing import Any
 
 from tensorgraph.errors import ArgumentError
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.elementwise import clip, exp, log, sign, square, where
+from tensorgraph.ops.elementwise import clip, log, sign, where
 from tensorgraph.ops.logic import isinf
 
 __all__ = [
-    "digamma", "erf", "erfc", "erfinv", "expit", "gammaln", "i0", "i0e", "i1", "i1e", "lgamma", "logaddexp", "logaddexp2", "logit",
-    "ndtr", "polygamma", "sigmoid", "xlogy",
+    "digamma", "erf", "erfc", "erfinv", "expit", "gammaln", "i0", "i0e", "i1", "i1e", "lgamma", "logaddexp",
+    "logaddexp2", "logit", "ndtr", "polygamma", "sigmoid", "xlogy",
 ]  # fmt: skip
 
 
@@ -108,10 +108,18 @@ def ndtr(be, x: Array):
     return be.ndtr(x)
 
 
-erf.vjp(x=lambda g, x: g * (exp(-square(x)) * (2 / math.sqrt(math.pi))))
-erfc.vjp(x=lambda g, x: g * (exp(-square(x)) * (-2 / math.sqrt(math.pi))))
-erfinv.vjp(x=lambda g, y: g * (exp(square(y)) * (0.5 * math.sqrt(math.pi))))
-ndtr.vjp(x=lambda g, x: g * (exp(-0.5 * square(x)) * (1 / math.sqrt(2 * math.pi))))
+@op
+def _gaussian(be, x: Array, *, rate: float, height: float):
+    """height * exp(-rate * x^2)"""
+    return be.gaussian(x, rate, height)
+
+
+_gaussian.vjp(x=lambda g, x, y, rate: g * (y * x) * (-2 * rate))
+
+erf.vjp(x=lambda g, x: g * _gaussian(x, rate=1, height=2 / math.sqrt(math.pi)))
+erfc.vjp(x=lambda g, x: g * _gaussian(x, rate=1, height=-2 / math.sqrt(math.pi)))
+erfinv.vjp(x=lambda g, y: g * _gaussian(y, rate=-1, height=0.5 * math.sqrt(math.pi)))
+ndtr.vjp(x=lambda g, x: g * _gaussian(x, rate=0.5, height=1 / math.sqrt(2 * math.pi)))
 
 
 # ---- gamma functions -----------------------------------------------------------------------------------------------

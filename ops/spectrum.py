@@ -17,13 +17,13 @@ from tensorgraph.ops.axes import Axis, check_axes
 from tensorgraph.ops.decompose import adjoint, conjugate, svdvals
 from tensorgraph.ops.elementwise import abs as abs_
 from tensorgraph.ops.elementwise import where
-from tensorgraph.ops.systems import check_square, inv
 from tensorgraph.ops.matmul import as_arrays, matmul
 from tensorgraph.ops.reduce import count_nonzero, vector_norm
 from tensorgraph.ops.reduce import max as max_
 from tensorgraph.ops.reduce import min as min_
 from tensorgraph.ops.reduce import sum as sum_
 from tensorgraph.ops.shape import expand_dims, moveaxis
+from tensorgraph.ops.systems import check_square, inv
 from tensorgraph.spelling import spelled
 
 __all__ = ["cond", "lstsq", "matrix_norm", "matrix_rank", "norm", "pinv"]
@@ -41,7 +41,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         if ord is None:
             return vector_norm(x, 2, None, keepdims)
         if x.ndim not in (1, 2):
-            raise ShapeError(f"norm: ord={ord!r} of {sig(x)}, which is neither a vector nor a matrix", hint="name the axis, or two")
+            raise ShapeError(
+                f"norm: ord={ord!r} of {sig(x)}, which is neither a vector nor a matrix", hint="name the axis, or two"
+            )
     axes = check_axes("norm", axis, x.ndim)
     if len(axes) == 1:
         if isinstance(ord, str):
@@ -105,7 +107,8 @@ def _tolerance(x: Any, rtol: float | None) -> float:
 def matrix_rank(x: Any, rtol: float | None = None) -> Any:
     """How many singular values exceed `rtol` times the largest.  x (..., n, m) -> (...) int64.
 
-    `rtol` is max(n, m) times the precision of the dtype unless said. Something with less than two axes has rank 1, or 0 when it is zero.
+    `rtol` is max(n, m) times the precision of the dtype unless said. A vector or a number has rank 1, or 0 when it is
+    all zeros.
     """
     (x,) = as_arrays(x)
     if x.ndim < 2:
@@ -161,10 +164,11 @@ class LeastSquares(NamedTuple):
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> LeastSquares:
-    """The x with the smallest |a x - b|, the shortest one of several.  a (..., n, m), b (n) or (..., n, k) -> x (..., m) or (..., m, k).
+    """The x with the smallest |a x - b|, the shortest one of several.  a (..., n, m), b (..., n, k) -> x (..., m, k).
 
-    Returns (solution, residuals, rank, singular_values): sums of squares of a x - b per column (none, as in NumPy,
-    unless n > m), the rank of a, its singular values. `rcond` is the `rtol` of `pinv`.
+    b may be a vector (n), then x is (..., m). Returns (solution, residuals, rank, singular_values): sums of squares of
+    a x - b per column (none, as in NumPy, unless n > m), the rank of a, its singular values. `rcond` is the `rtol` of
+    `pinv`.
     """
     a, b = as_arrays(a, b)
     vector = b.ndim == 1

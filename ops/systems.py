@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorgraph.errors import DtypeError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.diagonal import diagonal, tril, triu
 from tensorgraph.ops.join import concat
-from tensorgraph.ops.matmul import as_arrays, matmul, tensordot, turned
+from tensorgraph.ops.matmul import as_arrays, matmul, turned
 from tensorgraph.ops.shape import moveaxis
 
 __all__ = [
@@ -106,10 +106,10 @@ _solve_triangular.vjp(
 
 
 def solve_triangular(a: Any, b: Any, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
-    """The x with a x = b for a triangular a; with left=False the x with x a = b.  a (..., n, n), b (..., n, k) -> (..., n, k).
+    """The x with a x = b for a triangular a.  a (..., n, n), b (..., n, k) or (n) -> the shape of b.
 
-    Only the named triangle of a is read, and with `unitriangular` its diagonal is taken as ones. Leading axes
-    broadcast. b may be a vector (n). Raises LinAlgError when there is a 0 on the diagonal.
+    Only the named triangle of a is read, and with `unitriangular` its diagonal is taken as ones. left=False: the x
+    with x a = b, b (..., k, n). Leading axes broadcast. Raises LinAlgError when there is a 0 on the diagonal.
     """
     a, b = as_arrays(a, b)
     if b.ndim == 1:
@@ -168,13 +168,16 @@ def _trace(x):
 _cofactor_slope.vjp(direction=lambda g, x: _cofactor_slope(g, x), x=_third_slope)
 
 
-@op(outputs=("sign", "logabsdet"))
-def slogdet(be, x: Array):
-    """Sign and logarithm of the absolute value of the determinant.  x (..., n, n) -> sign (...), logabsdet (...), real.
+class SignLogDet(NamedTuple):
+    """What `slogdet` returns."""
 
-    A singular matrix gives 0 and -inf, and a LinAlgError in the backward pass. The sign of a complex matrix is a
-    number of modulus 1, and differentiable; that of a real one has gradient 0.
-    """
+    sign: Any
+    logabsdet: Any
+
+
+@op(outputs=("sign", "logabsdet"))
+def _slogdet(be, x: Array):
+    """Sign of the determinant, and logarithm of its absolute value."""
     check_square("slogdet", x)
     sign, logabsdet = be.lapack("slogdet", x)
     return sign, logabsdet
@@ -189,7 +192,16 @@ def _slogdet_rule(gsign, glogabsdet, sign, x):
     return g * turned(inv(x))
 
 
-slogdet.vjp(x=_slogdet_rule)
+_slogdet.vjp(x=_slogdet_rule)
+
+
+def slogdet(x: Any) -> SignLogDet:
+    """Sign and logarithm of the absolute value of the determinant.  x (..., n, n) -> sign (...), logabsdet (...), real.
+
+    A singular matrix gives 0 and -inf, and a LinAlgError in the backward pass. The sign of a complex matrix is a
+    number of modulus 1, and differentiable; that of a real one has gradient 0.
+    """
+    return SignLogDet(*_slogdet(x))
 
 
 # ---- powers --------------------------------------------------------------------------------------------------------
@@ -201,7 +213,7 @@ def matrix_power(x: Any, n: int) -> Any:
         raise DtypeError(f"matrix_power: n is an integer, got {sig(n)}")
     n = operator.index(n)
     if n == 0:
-        return _one(x)
+        return _identity_like(x)
     if n < 0:
         x, n = inv(x), -n
     y = None
@@ -215,7 +227,7 @@ def matrix_power(x: Any, n: int) -> Any:
 
 
 @op
-def _one(be, x: Array):
+def _identity_like(be, x: Array):
     """The identity, for every matrix of the batch; no gradient."""
     return be.zeros_like(x) + be.eye(x.shape[-1], dtype=x.dtype)
 
@@ -250,12 +262,16 @@ def tensorinv(x: Any, ind: int = 2) -> Any:
     (x,) = as_arrays(x)
     first, last = x.shape[:ind], x.shape[ind:]
     if not 0 < ind < x.ndim or math.prod(first) != math.prod(last):
-        raise ShapeError(f"tensorinv: the first {ind} axes of {sig(x)} hold {math.prod(first)} elements, the others {math.prod(last)}")
+        sizes = f"{math.prod(first)} elements, the others {math.prod(last)}"
+        raise ShapeError(f"tensorinv: the first {ind} axes of {sig(x)} hold {sizes}")
     return inv(x.reshape((math.prod(first), math.prod(last)))).reshape(last + first)
 
 
 def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Any:
-    """The x with tensordot(a, x, x.ndim) = b.  a (B..., X...), b (B...) -> (X...).  `axes` of a are moved to the end first."""
+    """The x with tensordot(a, x, x.ndim) = b.  a (B..., X...), b (B...) -> (X...).
+
+    `axes` of a are moved to the end first. Raises ShapeError unless x has as many elements as b.
+    """
     a, b = as_arrays(a, b)
     if axes is not None:
         a = moveaxis(a, tuple(axes), tuple(range(a.ndim - len(axes), a.ndim)))

@@ -12,8 +12,9 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops.elementwise import sqrt, where
 
 __all__ = [
-    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
-    "atanh", "cos", "cosh", "deg2rad", "hypot", "rad2deg", "sin", "sinc", "sinh", "tan", "tanh",
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh",
+    "atan", "atan2", "atanh", "cos", "cosh", "deg2rad", "hypot", "rad2deg", "sin", "sinc", "sinh", "tan",
+    "tanh",
 ]  # fmt: skip
 
 
@@ -66,7 +67,7 @@ atan.vjp(x=lambda g, x: g / (1 + x * x))
 
 @op(broadcasts=True)
 def atan2(be, a: Array, b: Array):
-    """Angle of the point (b, a) in (-pi, pi].  a (...), b (...) real -> broadcast shape.  The gradient at (0, 0) is 0."""
+    """Angle of the point (b, a) in (-pi, pi].  a, b (...) real -> broadcast shape.  The gradient at (0, 0) is 0."""
     return be.arctan2(a, b)
 
 

@@ -6,6 +6,7 @@ May import: the engine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -248,3 +249,23 @@ def untransposed(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int
     padding = pads(how, input_shape[2:], weight_shape[2:], stride, dilation)
     cropped = ((before, after - e // s * s) for (before, after), e, s in zip(padding, extra, stride, strict=True))
     return how._replace(padding=Pads(cropped))
+
+
+# ---- adaptive pooling ------------------------------------------------------------------------------------------------
+def spans(n: int, out: int) -> list[range]:
+    """The inputs that each output of adaptive pooling covers."""
+    return [range(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
+
+
+def adaptive_sizes(name: str, axes: int, shape: Sequence[int], output_size: Any) -> tuple[int, ...]:
+    """The sizes asked for, with None filled in."""
+    if len(shape) not in (axes + 1, axes + 2):
+        raise ShapeError(f"{name}: input has {len(shape)} axes {tuple(shape)}, expected (N, C, {SIZES[axes]}) or (C, {SIZES[axes]})")
+    asked = hashable(output_size)
+    asked = asked if isinstance(asked, tuple) else (asked,) * axes
+    sizes = tuple(shape[len(shape) - axes :])
+    if len(asked) != axes or any(m is not None and (not hasattr(m, "__index__") or m < 1) for m in asked):
+        raise ArgumentError(f"{name}: output_size={output_size} must hold one size from 1 up, or None, for each of {axes} axes")
+    if 0 in sizes:
+        raise ShapeError(f"{name}: input {tuple(shape)} has no pixel")
+    return tuple(n if m is None else int(m) for n, m in zip(sizes, asked, strict=True))

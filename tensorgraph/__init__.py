@@ -95,6 +95,6 @@ from tensorgraph.tensor import Tensor  # noqa: E402
 _methods.attach()
 
 try:  # TEMP until check.py exists
-    from tensorgraph.check import gradcheck, gradgradcheck
+    from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
 except ImportError:
     pass

@@ -17,6 +17,7 @@ from tensorgraph.errors import GraphError, ShapeError, sig, sig_of
 from tensorgraph.mode import set_grad_enabled
 from tensorgraph.node import LEAF, Node
 from tensorgraph.operation import F32
+from tensorgraph.pieces import Pieces
 from tensorgraph.provenance import birth, explain
 from tensorgraph.tensor import Retain, Tensor
 
@@ -106,11 +107,12 @@ def grad(y, xs, grad_outputs=None, *, create_graph=False, retain_graph=None, all
         found = _run(seeds, targets, create_graph, keep)
     results = []
     for i, x in enumerate(targets):
-        g = found.get(x.node.serial)
+        node: Any = x.node
+        g = found.get(node.serial)
         if g is None and not allow_unused:
             raise GraphError(
                 f"grad: the output does not depend on xs[{i}] {sig(x)}",
-                operands=_born(x.node),
+                operands=_born(node),
                 hint="allow_unused=True gives None for it",
             )
         results.append(g)
@@ -170,6 +172,8 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
         serial = -heappop(heap)
         node = nodes.pop(serial)
         g = grads.pop(serial)
+        if g.__class__ is Pieces:
+            g = g.dense()
         if node.hooks is not None:
             g = _call_hooks(node, g, create_graph, retain=wanted is None)
         plan = node.plan
@@ -211,7 +215,11 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
             if needed is not None and other not in needed and other not in wanted:  # pyright: ignore[reportOperatorIssue]
                 continue
             if other in grads:
-                if other in fresh:
+                if gx.__class__ is Pieces:
+                    grads[other] = gx.add_to(grads[other], other in fresh)
+                    if grads[other].__class__ is not Pieces:
+                        fresh.add(other)
+                elif other in fresh:
                     grads[other] += gx
                 else:
                     grads[other] = grads[other] + gx

@@ -112,7 +112,8 @@ def _record(cls, ctx: Context, args, inputs, nodes, outputs) -> tuple[Tensor, ..
     def pull(g: Any, values: tuple) -> tuple:
         recorded = isinstance(g, Tensor) or (isinstance(g, Parts) and any(isinstance(v, Tensor) for v in g.values))
         gradients = tuple(
-            Tensor(v) if v is not None and not isinstance(v, Tensor) else v for v in (g.values if several else (g,))
+            Tensor(v) if v is not None and not isinstance(v, Tensor) else v
+            for v in (g.values if isinstance(g, Parts) else (g,))
         )
         ctx._restored = tuple(v if isinstance(v, Tensor) else from_nowhere(v, None) for v in values)
         try:

@@ -38,6 +38,8 @@ def fusable(definition: F) -> F:
     Arrays are passed by position (None where one is left out), everything else by keyword.
     """
     name = definition.__name__.strip("_")
+    code = definition.__code__
+    inputs = code.co_varnames[: code.co_argcount]
 
     @functools.wraps(definition)
     def call(*arrays: Any, **static: Any) -> Any:
@@ -51,7 +53,7 @@ def fusable(definition: F) -> F:
         try:
             done = kernel(be, *raw, wanted=wanted, **static)
         except Exception as error:
-            operands = tuple((f"input {i}", a, n) for i, (a, n) in enumerate(zip(raw, nodes, strict=True)))
+            operands = tuple(zip(inputs, raw, nodes, strict=False))
             raise explain(name, error, operands, current_scope())  # noqa: B904
         if done is None:
             return definition(*arrays, **static)
@@ -65,7 +67,7 @@ def fusable(definition: F) -> F:
         while internal[frame.f_code.co_filename] and frame.f_back is not None:
             frame = frame.f_back
         parents = tuple(n for n in nodes if n is not None)
-        plan = _FusedPlan(name, definition, wanted, static)
+        plan = _FusedPlan(name, inputs, definition, wanted, static)
         return Tensor(
             y,
             Node(
@@ -82,14 +84,16 @@ class _FusedPlan(Plan):
 
     __slots__ = ("definition", "wanted", "static")
 
-    def __init__(self, name: str, definition: Callable, wanted: tuple[bool, ...], static: dict[str, Any]):
-        inputs = tuple(f"input {i}" for i, w in enumerate(wanted) if w)
-        names = ("pullback", *(f"input {i}" for i in range(len(wanted))))
+    def __init__(
+        self, name: str, arrays: tuple[str, ...], definition: Callable, wanted: tuple[bool, ...], static: dict[str, Any]
+    ):
+        arrays = arrays[: len(wanted)]
+        inputs = tuple(n for n, w in zip(arrays, wanted, strict=True) if w)
 
         def pull(g: Any, saved: tuple) -> tuple:  # no method: a plan that holds itself would be a cycle
             return tuple(gx for gx, w in zip(saved[0](g), wanted, strict=True) if w)
 
-        super().__init__(name, inputs, names, (), pull)
+        super().__init__(name, inputs, ("pullback", *arrays), (), pull)
         self.definition, self.wanted, self.static = definition, wanted, static
 
     def lift(self, node: Node, saved: tuple) -> tuple:

@@ -30,12 +30,13 @@ class Generator:
 
     def __init__(self, seed: int | None = None, device: str | None = None):
         self.device = _full_name(device)
+        self._backend = backends.get(self.device)
         self.manual_seed(secrets.randbits(63) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts again from `seed`, an integer from 0 on. Returns the generator itself."""
         self.initial_seed = _check_seed(seed)
-        self.stream = backends.get(self.device).stream(self.initial_seed, self.device)
+        self.stream = self._backend.stream(self.initial_seed, self.device)
         return self
 
     def get_state(self) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """`tensorgraph.linalg`: linear algebra under the names of NumPy and of the array API's extension.
 
-A front door like the package itself: everything is defined in ops; only `diagonal` and `trace` differ from the functions
-of these names in the main name space, as the standard has it. Imported by `tensorgraph/__init__.py`.
+A front door like the package itself: everything is defined in ops. Only `diagonal` and `trace` differ from what has
+these names in the main name space, as in the standard. Imported by `tensorgraph/__init__.py`.
 """
 
 from typing import Any
 
 from tensorgraph.errors import LinAlgError
-from tensorgraph.ops.decompose import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from tensorgraph.ops.decompose import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from tensorgraph.ops.diagonal import diagonal as _diagonal
 from tensorgraph.ops.diagonal import trace as _trace
+from tensorgraph.ops.matmul import cross, matmul, multi_dot, outer, tensordot, vecdot
+from tensorgraph.ops.reduce import vector_norm
+from tensorgraph.ops.shape import matrix_transpose
+from tensorgraph.ops.spectrum import cond, lstsq, matrix_norm, matrix_rank, norm, pinv
 from tensorgraph.ops.systems import (
     det,
     expm,
@@ -21,10 +25,6 @@ from tensorgraph.ops.systems import (
     tensorinv,
     tensorsolve,
 )
-from tensorgraph.ops.matmul import cross, matmul, multi_dot, outer, tensordot, vecdot
-from tensorgraph.ops.reduce import vector_norm
-from tensorgraph.ops.shape import matrix_transpose
-from tensorgraph.ops.spectrum import cond, lstsq, matrix_norm, matrix_rank, norm, pinv
 
 __all__ = [
     "LinAlgError",
@@ -33,7 +33,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "expm",
     "inv",

@@ -30,7 +30,7 @@ class Plan:
         self.inputs: tuple[str, ...] = inputs
         self.names: tuple[str, ...] = names
         self.roles: tuple[Callable[[Any, Node], Any], ...] = roles
-        self.pull = pull
+        self.pull: Any = pull
         self.broadcasts: bool = broadcasts
         self.op = op
 

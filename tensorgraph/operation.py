@@ -17,7 +17,7 @@ out as plain Python (`print(mul.source())`), so that no call ever looks at a sig
             a_node = a.node; a = a.array; tensor = True
         else:
             a_node = None
-            if type(a) not in PLAIN: a, tensor = admit(a, tensor)
+            if type(a) not in PLAIN: a, tensor = admit(a, tensor, 'mul', 'a')
         ...                                                                   the same for b
         try:
             be = ARRAYS.get(type(a))
@@ -208,7 +208,7 @@ class Operation:
             yield f"        {name}_node = {name}.node; {name} = {name}.array; tensor = True"
             yield "    else:"
             yield f"        {name}_node = None"
-            yield f"        if type({name}) not in PLAIN: {name}, tensor = admit({name}, tensor)"
+            yield f"        if type({name}) not in PLAIN: {name}, tensor = admit({name}, tensor, {self.name!r}, {name!r})"
         arguments = [*self.positional, *(f"{n}={n}" for n in self.keyword)]
         operands = "".join(f"({n!r}, {n}, {n}_node), " for n in self.arrays)
         yield "    try:"
@@ -316,7 +316,7 @@ def op(forward: Callable[P, Any], /) -> Op[...]: ...
 def op(
     *, broadcasts: bool = False, aux: Sequence[str] = (), outputs: Sequence[str] = ()
 ) -> Callable[[Callable[P, Any]], Op[...]]: ...
-def op(forward=None, /, *, broadcasts=False, aux=(), outputs=()):
+def op(forward: Any = None, /, *, broadcasts: bool = False, aux: Any = (), outputs: Any = ()) -> Any:
     """Makes a differentiable operation of `forward(be, *arrays, **static)`.
 
     `be` is the backend of the arrays. Parameters annotated `Array` (or without annotation and default) are arrays;
@@ -387,7 +387,7 @@ def _variadic(operation: Operation) -> Any:
             if isinstance(a, Tensor):
                 a = a.array
             elif type(a) not in backends.PLAIN:
-                a, tensor = backends.admit(a, tensor)
+                a, tensor = backends.admit(a, tensor, operation.name, f"{name}[{len(raw)}]")
             raw.append(a)
         raw = tuple(raw)
         try:

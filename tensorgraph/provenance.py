@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import sys
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,7 +58,14 @@ class Birth(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{Path(self.file).name}:{self.line}"
+        return f"{_file_name(self.file)}:{self.line}"
+
+
+def _file_name(file: str) -> str:
+    """The name of a file without its folder; for a cell of a notebook, what IPython calls it: `In[3]`."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    name_cell = getattr(getattr(shell, "compile", None), "format_code_name", lambda file: None)
+    return (name_cell(file) or ("", Path(file).name))[1]
 
 
 def birth(node: Node) -> Birth | None:

@@ -31,6 +31,8 @@ _int = int
 _float = float
 
 class TensorMethods:
+    def __hash__(self) -> _int:
+        """By identity, although `==` compares elements."""
 '''
 
 PLAIN = {"int", "float", "bool", "str", "None", "tuple", "list", "Sequence", "Callable", "Iterator", "Any", "Tensor"}

@@ -15,6 +15,7 @@ from tests.fence import FenceArray
 from tests.test_operations import SAMPLES, gradients, tensors
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed (extra `gpu-check`)")
+pytestmark = pytest.mark.peers
 
 UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 SCATTERING = {"add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"}  # have .at in CuPy

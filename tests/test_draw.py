@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import importlib.util
 import shutil
+import sys
 import time
+import types
 import weakref
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import tensorgraph as tg
 from tensorgraph import nn
 from tensorgraph.drawing import render, walk
+from tensorgraph.provenance import Birth
 
 CAN_RENDER = shutil.which("dot") is not None or importlib.util.find_spec("pygraphviz") is not None
 needs_graphviz = pytest.mark.skipif(not CAN_RENDER, reason="neither the program `dot` nor pygraphviz is installed")
@@ -79,16 +82,17 @@ def clusters(graph):
 
 
 def test_the_text_of_a_small_graph():
+    line = sys._getframe().f_lineno
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     lines = str(tg.draw((x * x).sum(), names={"x": x})).splitlines()
-    where = "test_draw.py:83 in test_the_text_of_a_small_graph"
+    first, second = (f"test_draw.py:{line + i} in test_the_text_of_a_small_graph" for i in (1, 2))
     assert lines[0] == "digraph tensorgraph {" and lines[-1] == "}"
     assert lines[4:-1] == [
         '  n0 [label=<x<br/><font point-size="9" color="#5f6b7a">f32[2]</font>>, '
-        'tooltip="leaf\\ntest_draw.py:82 in test_the_text_of_a_small_graph\\n'
-        'tg.tensor([1.0, 2.0], requires_grad=True)", shape=ellipse, fillcolor="#fdefd3", color="#c98f1d"]',
-        f'  n1 [label=<multiply>, tooltip="multiply\\n{where}\\nx * x"]',
-        f'  n2 [label=<<b>sum</b>>, tooltip="sum\\n{where}\\n(x * x).sum()", '
+        f'tooltip="leaf\\n{first}\\ntg.tensor([1.0, 2.0], requires_grad=True)", '
+        'shape=ellipse, fillcolor="#fdefd3", color="#c98f1d"]',
+        f'  n1 [label=<multiply>, tooltip="multiply\\n{second}\\nx * x"]',
+        f'  n2 [label=<<b>sum</b>>, tooltip="sum\\n{second}\\n(x * x).sum()", '
         'fillcolor="#1f4e79", color="#1f4e79", fontcolor="#ffffff"]',
         "  n0 -> n1 [weight=8]",
         "  n0 -> n1 [weight=8]",
@@ -193,9 +197,18 @@ def test_odd_names_are_escaped():
         assert b"<svg" in tg.draw(y, names={'a"b\\<c>&{|}': y}).render("svg")
 
 
-def test_cells_of_a_notebook_have_no_path():
-    place = walk.Birth("/tmp/ipykernel_123/456.py", 3, "x * x", "y = x * x", "<module>")
-    assert walk.where(place) == "cell:3"
+def test_cells_of_a_notebook_are_named_as_ipython_names_them(monkeypatch):
+    class Shell:
+        class compile:
+            format_code_name = staticmethod({"/tmp/ipykernel_12/345.py": ("Cell", "In[3]")}.get)
+
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = Shell  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert walk.where(Birth("/tmp/ipykernel_12/345.py", 4, "x * x", "x * x", "<module>")) == "In[3]:4"
+    assert walk.where(Birth("/home/me/net.py", 4, "x * x", "x * x", "Net.forward")) == "net.py:4 in forward"
+    monkeypatch.setattr(ipython, "get_ipython", lambda: None)
+    assert walk.where(Birth("/home/me/net.py", 4, "x * x", "x * x", "Net.<lambda>")) == "net.py:4 in <lambda>"
 
 
 def test_a_picture_keeps_no_tensor_alive():

@@ -16,16 +16,16 @@ import pytest
 
 import tensorgraph as tg
 from tests.samples import S
-from tests.test_operations import SAMPLES, all_same, flat, tensors, weighted
+from tests.test_operations import SAMPLES, all_same, flat, tensors, weighted, width
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `peers`)")
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 SAME = {
     "": """
         abs acos acosh add addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and bitwise_or
         bitwise_xor bmm broadcast_to ceil chunk clip clone concat conj copysign cos cosh cross cumprod cumsum
-        deg2rad det diag diagonal diff divide dot einsum equal erf erfc erfinv exp exp2 expm1 flip float_power
+        deg2rad det diag diagonal diff divide dot einsum erf erfc erfinv exp exp2 expm1 flip float_power
         floor floor_divide fmax fmin fmod frac greater greater_equal heaviside hypot i0 imag inner isclose
         isfinite isinf isnan kron lerp less less_equal lgamma log log10 log1p log2 logaddexp logical_and
         logical_not logical_or logical_xor logit logsumexp masked_fill matmul maximum minimum moveaxis
@@ -60,6 +60,17 @@ ADAPTED: dict[str, Callable] = {
     "take_along_axis": lambda x, indices, dim=-1: torch.take_along_dim(x, indices, dim),
     "pow": torch.pow,
 }
+
+ROUGH = {"hardsigmoid": 1e-7}
+"""name -> tolerance, where PyTorch computes with a constant of single precision"""
+
+DIFFERENT = {
+    "heaviside(Given(3,), Given(1,))": "NaN is passed on here, as in NumPy",
+    "cosine_similarity(A(2, 3), A(2, 3), axis=0, eps=10.0)": "PyTorch's gradient ignores that eps was used",
+    "linalg.det(Given(3, 3))": "PyTorch's gradient is not defined at singular matrices",
+}
+"""id of a sample that is not compared -> why"""
+
 
 def by_name() -> dict[str, list[S]]:
     """The samples of every operation that PyTorch has too, as far as they call it directly."""
@@ -114,9 +125,11 @@ def test_values_and_gradients_agree_with_pytorch(name):
         except (AssertionError, TypeError, RuntimeError, ValueError, IndexError):
             continue  # an option or a rank that PyTorch does not have
         compared += 1
+        if sample.id in DIFFERENT:
+            continue
         check = f"{sample.id} against PyTorch"
         got = flat(sample.call(ours))
-        tolerance = 1e-10 * sample.tol
+        tolerance = ROUGH.get(name, 1e-10 if width(sample, arrays) else 1e-6) * sample.tol
         all_same(check, got, [as_numpy(y) for y in expected], tolerance)
         ys, ws = weighted(got)
         ts = [t for y, t in zip(got, expected, strict=True) if any(y is one for one in ys)]
@@ -124,7 +137,11 @@ def test_values_and_gradients_agree_with_pytorch(name):
             continue
         xs = [(x, t) for x, t in zip(ours, theirs, strict=True) if x.requires_grad]
         g = tg.grad(ys, [x for x, _ in xs], ws, allow_unused=True)
-        h = torch.autograd.grad(ts, [t for _, t in xs], [torch.tensor(w.array) for w in ws], allow_unused=True)
+        try:
+            h = torch.autograd.grad(ts, [t for _, t in xs], [torch.tensor(w.array) for w in ws], allow_unused=True)
+        except RuntimeError as error:
+            assert "is not implemented" in str(error)  # PyTorch has no derivative where ours is zero
+            continue
         all_same(f"gradient of {check}", list(g), [as_numpy(t) for t in h], tolerance)
     assert compared, f"no sample of {name} could be called in PyTorch; take it out of the table"
 

@@ -3,11 +3,23 @@
 Constructor arguments, weight shapes, state-dict keys, default initialisation and repr are PyTorch's.
 """
 
-from tensorgraph.nn.layers.activation import *  # noqa: F403
-from tensorgraph.nn.layers.conv import *  # noqa: F403
-from tensorgraph.nn.layers.dropout import *  # noqa: F403
-from tensorgraph.nn.layers.embedding import *  # noqa: F403
-from tensorgraph.nn.layers.linear import *  # noqa: F403
-from tensorgraph.nn.layers.norm import *  # noqa: F403
-from tensorgraph.nn.layers.pool import *  # noqa: F403
-from tensorgraph.nn.layers.reshape import *  # noqa: F403
+# ruff: noqa: F403
+from tensorgraph.nn.layers import activation, conv, dropout, embedding, linear, norm, pool, reshape
+from tensorgraph.nn.layers.activation import *
+from tensorgraph.nn.layers.conv import *
+from tensorgraph.nn.layers.dropout import *
+from tensorgraph.nn.layers.embedding import *
+from tensorgraph.nn.layers.linear import *
+from tensorgraph.nn.layers.norm import *
+from tensorgraph.nn.layers.pool import *
+from tensorgraph.nn.layers.reshape import *
+
+__all__: list[str] = []
+__all__ += activation.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += embedding.__all__
+__all__ += linear.__all__
+__all__ += norm.__all__
+__all__ += pool.__all__
+__all__ += reshape.__all__

@@ -46,6 +46,7 @@ class _PerChannel(Module):
         track_running_stats: bool,
         device: str | None,
         dtype: Any,
+        bias: bool,
     ):
         super().__init__()
         name = type(self).__name__
@@ -55,7 +56,7 @@ class _PerChannel(Module):
         self.affine, self.track_running_stats = affine, track_running_stats
         make = {"dtype": dtype, "device": device}
         self.weight = Parameter(ones(num_features, **make)) if affine else None
-        self.bias = Parameter(zeros(num_features, **make)) if affine else None
+        self.bias = Parameter(zeros(num_features, **make)) if affine and bias else None
         self.register_buffer("running_mean", zeros(num_features, **make) if track_running_stats else None)
         self.register_buffer("running_var", ones(num_features, **make) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", tensor(0, device=device) if track_running_stats else None)
@@ -70,8 +71,9 @@ class _PerChannel(Module):
     def reset_parameters(self) -> None:
         """Scale 1, shift 0, no statistics."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check_input(self, input: Any) -> None:
@@ -80,16 +82,14 @@ class _PerChannel(Module):
             expected = " or ".join(map(str, self.ranks))
             raise ShapeError(f"{name}: the input is {sig(input)}, expected {expected} axes")
 
-    def _rate(self) -> float:
+    def _rate(self, count: Tensor) -> float:
         """How far the running statistics move; the share of this batch in all of them where momentum is None."""
-        if self.momentum is not None:
-            return self.momentum
-        return 1 / (self.num_batches_tracked.item() + 1) if self.num_batches_tracked is not None else 0.0
+        return 1 / (count.item() + 1) if self.momentum is None else self.momentum
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -103,12 +103,14 @@ class _BatchNorm(_PerChannel):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Any) -> Any:
         self._check_input(input)
-        counted = self.training and self.num_batches_tracked is not None
+        count = self.num_batches_tracked if self.training else None
         y = ops.batch_norm(
             input,
             self.running_mean,
@@ -116,11 +118,11 @@ class _BatchNorm(_PerChannel):
             self.weight,
             self.bias,
             self.training or self.running_mean is None,
-            self._rate() if counted else 0.0,
+            0.0 if count is None else self._rate(count),
             self.eps,
         )
-        if counted:
-            self.num_batches_tracked += 1
+        if count is not None:
+            count += 1
         return y
 
 
@@ -156,8 +158,10 @@ class _InstanceNorm(_PerChannel):
         track_running_stats: bool = False,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Any) -> Any:
         self._check_input(input)
@@ -230,7 +234,10 @@ class LayerNorm(Module):
         return ops.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class RMSNorm(Module):
@@ -273,6 +280,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         self.num_groups = check.integer("GroupNorm", num_groups=num_groups)
@@ -282,13 +291,13 @@ class GroupNorm(Module):
         self.eps = check.number("GroupNorm", 0, eps=eps)
         self.affine = affine
         self.weight = Parameter(ones(num_channels, dtype=dtype, device=device)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype, device=device)) if affine else None
+        self.bias = Parameter(zeros(num_channels, dtype=dtype, device=device)) if affine and bias else None
 
     def forward(self, input: Any) -> Any:
         return ops.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
 
 
 class LocalResponseNorm(Module):

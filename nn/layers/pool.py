@@ -126,6 +126,9 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        self.kernel_size = check.sizes(1, "AvgPool1d", kernel_size=self.kernel_size)
+        self.stride = check.sizes(1, "AvgPool1d", stride=self.stride)
+        self.padding = check.sizes(1, "AvgPool1d", 0, padding=self.padding)
 
     def forward(self, input: Any) -> Any:
         return ops.avg_pool1d(

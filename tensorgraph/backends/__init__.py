@@ -96,7 +96,7 @@ def backend_for(values: tuple, tensor: bool) -> tuple[Backend, bool]:
     return get(), True
 
 
-def admit(value: Any, tensor: bool) -> tuple[Any, bool]:
+def admit(value: Any, tensor: bool, op: str, operand: str) -> tuple[Any, bool]:
     """Turns an operand of an unfamiliar type into one that operations take, or says why it is none."""
     if isinstance(value, np.generic):
         PLAIN.add(type(value))
@@ -108,7 +108,8 @@ def admit(value: Any, tensor: bool) -> tuple[Any, bool]:
     if hasattr(value, "array") and hasattr(value, "node"):
         return value.array, True
     raise DtypeError(
-        f"{sig(value)} cannot be an operand", hint="tensorgraph.asarray(x) takes anything with DLPack or the buffer protocol"
+        f"{op}: {operand} is {sig(value)}, which cannot be an operand",
+        hint="tensorgraph.asarray(x) takes anything with DLPack or the buffer protocol",
     )
 
 

@@ -17,6 +17,7 @@ from tensorgraph.backends.convolution import Convolution
 from tensorgraph.backends.indexing import Indexing
 from tensorgraph.backends.kernels import KERNELS
 from tensorgraph.backends.linear import Linear
+from tensorgraph.backends.padding import Padding
 from tensorgraph.backends.pooling import Pooling
 from tensorgraph.backends.random import Random
 from tensorgraph.backends.reduction import Reduction
@@ -25,7 +26,7 @@ from tensorgraph.backends.scanning import Scanning
 from tensorgraph.mode import kernels_allowed
 
 
-class Backend(Convolution, Indexing, Linear, Pooling, Random, Reduction, Scanning, Special):
+class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction, Scanning, Special):
     """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
 
     xp: Any

@@ -97,9 +97,10 @@ class Convolution:
         for tap, cut in geometry.taps(kernel, out):
             spread = self.xp.matmul(_matrices(w, tap, groups, dtype).swapaxes(1, 2), pixels)
             image[cut] += spread.reshape(len(g), groups * w.shape[1], *out)
+        x = self.trimmed(image, geometry.padding)
         if bias is not None:
-            image += bias.reshape(-1, *(1,) * len(sizes))
-        return self.trimmed(image, geometry.padding).astype(result_dtype(g.dtype, w.dtype), copy=False)
+            x = x + bias.reshape(-1, *(1,) * len(sizes))
+        return x.astype(result_dtype(g.dtype, w.dtype), copy=False)
 
     def correlate_weight(self, g: Any, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
         """g (N, K, *out), x (N, C, *sizes) -> (K, C/groups, *kernel)."""

@@ -5,11 +5,13 @@ CuPy imports without a GPU, so the device is asked for at once, and its absence 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tensorgraph.backends.array import Backend
+from tensorgraph.backends.philox import KERNEL, PhiloxStream
 from tensorgraph.errors import BackendError
 
 _backend: CupyBackend | None = None
@@ -44,6 +46,19 @@ class CupyBackend(Backend):
 
         with cupyx.errstate(linalg="raise"):  # CuPy otherwise returns NaN for a singular matrix
             return super().lapack(name, *arrays, **options)
+
+    def stream(self, seed: int, device: str) -> Any:
+        _, _, number = device.partition(":")
+        return PhiloxStream(seed, self.xp, partial(self._philox, int(number or 0)))
+
+    def _philox(self, device: int, key: int, start: int, blocks: int) -> Any:
+        """`philox` in one kernel."""
+        with self.xp.cuda.Device(device):
+            y = self.xp.empty(4 * blocks, dtype=np.uint32)
+            if blocks:
+                kernel = self.xp.RawKernel(KERNEL, "philox")  # CuPy keeps what it has compiled
+                kernel((-(-blocks // 256),), (256,), (np.uint64(key), np.uint64(start), np.uint64(blocks), y))
+            return y
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:
         import cupyx

@@ -71,17 +71,24 @@ class Indexing:
 
     def put_add(self, values: Any, index: Any, shape: tuple[int, ...], op: str = "put_add") -> Any:
         """Zeros of `shape` with `values` added at `index`; what comes to the same place twice is added twice."""
-        out = self.xp.zeros(shape, dtype=values.dtype)
-        index, unique = self.as_index(index, shape, op)
-        try:
-            if unique:
-                out[index] = values
-            else:
-                self.add_at(out, index, values)
-        except IndexError as error:
-            raise _clear(op, error, shape) from None
-        except ValueError:
-            raise _unfit(op, values, out[index].shape) from None
+        return self.lay([(values, index)], self.xp.zeros(shape, dtype=values.dtype), empty=True, op=op)
+
+    def lay(self, pieces: list[tuple[Any, Any]], out: Any, empty: bool, op: str = "put_add") -> Any:
+        """`out` after the values of every (values, index) were added to it in place; `empty`: it holds zeros only."""
+        for values, place in pieces:
+            index, unique = self.as_index(place, out.shape, op)
+            try:
+                if not unique:
+                    self.add_at(out, index, values)
+                elif empty:
+                    out[index] = values
+                else:
+                    out[index] += values
+            except IndexError as error:
+                raise _clear(op, error, out.shape) from None
+            except ValueError:
+                raise _unfit(op, values, out[index].shape) from None
+            empty = False
         return out
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:

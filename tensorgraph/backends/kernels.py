@@ -100,9 +100,9 @@ def cross_entropy(
 
 
 # ---- normalisation -------------------------------------------------------------------------------------------------
-def _spread(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """The axes along which an array of `shape` is broadcast to `ndim` axes (sizes of 1 count, they do no harm)."""
-    return tuple([i for i in range(ndim) if i < ndim - len(shape) or shape[i - ndim] == 1])
+def _spread(p: Any, x: Any) -> tuple[int, ...]:
+    """The axes along which p is broadcast to x's shape (those of size 1 count, they do no harm)."""
+    return tuple([i for i in range(x.ndim) if i < x.ndim - p.ndim or p.shape[i - x.ndim] == 1])
 
 
 def standardize(
@@ -144,18 +144,18 @@ def standardize(
         if per_slice:
             along, total = be.dot_along(g, x, axis), be.sum(g, axis=axis, keepdims=True)
             if wanted[1]:
-                gw = be.sum(along * r, axis=_spread(w.shape, x.ndim))
+                gw = be.sum(along * r, axis=_spread(w, x))
             if wanted[2]:
-                gb = be.sum(total, axis=_spread(b.shape, x.ndim))
+                gb = be.sum(total, axis=_spread(b, x))
             gx = x * (along * r * r * scale * (-1 / n))
             if center:
                 gx -= total * scale * (1 / n)
             gx += g * scale
         else:
             if wanted[1]:
-                gw = be.dot_along(g, x, _spread(w.shape, x.ndim))
+                gw = be.dot_along(g, x, _spread(w, x))
             if wanted[2]:
-                gb = be.sum(g, axis=_spread(b.shape, x.ndim))
+                gb = be.sum(g, axis=_spread(b, x))
             g = g * w
             gx = x * (be.dot_along(g, x, axis) * (-1 / n))
             if center:

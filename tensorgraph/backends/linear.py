@@ -69,7 +69,8 @@ class Linear:
             raise LinAlgError(f"{name}: {message}", hint=hint) from None
         if not narrow:
             return y
-        return tuple(part.astype(HALF) for part in y) if isinstance(y, tuple) else y.astype(HALF)
+        parts = [part.astype(HALF) if part.dtype == FLOAT else part for part in (y if isinstance(y, tuple) else (y,))]
+        return tuple(parts) if isinstance(y, tuple) else parts[0]
 
     def _solve(self, a: Any, b: Any) -> Any:
         """X with a X = b.  a (..., n, n), b (n) or (..., n, k); leading axes broadcast, which CuPy's solve does not."""
@@ -131,7 +132,7 @@ class Linear:
     def _cofactor_slope(self, direction: Any, x: Any) -> Any:
         """The gradient of sum(direction * cofactor(x)) with respect to x.
 
-        By way of singular values: the difference of inverses that it is elsewhere loses all digits near a singular matrix.
+        By way of singular values: as a difference of inverses it would lose all digits near a singular matrix.
         """
         xp = self.xp
         u, s, v, sign = self._rotations(x)
@@ -163,12 +164,13 @@ _REASONS = {
     "solve": _SINGULAR,
     "solve_triangular": _SINGULAR,
     "cholesky": ("a matrix is not positive definite", None),
+    "eig": _LOST,
     "eigh": _LOST,
     "svd": _LOST,
 }
 _PADE = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0,
-    670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
+    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0,
+    10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
 )  # fmt: skip
 
 
@@ -190,9 +192,9 @@ def _arrange(a_axes: Labels, b_axes: Labels, y_axes: Labels, a_is_larger: bool) 
     shared = [n for n in (a_axes if a_is_larger else b_axes) if n in a_axes and n in b_axes]
     inner = [n for n in shared if n not in y_axes]
     if not inner:
-        orders = [[axes.index(n) for n in y_axes if n in axes] for axes in (a_axes, b_axes)]
-        indices = [tuple(slice(None) if n in axes else None for n in y_axes) for axes in (a_axes, b_axes)]
-        return Arrangement(False, *orders, [], 0, 0, *indices)
+        a_order, b_order = ([axes.index(n) for n in y_axes if n in axes] for axes in (a_axes, b_axes))
+        a_index, b_index = (tuple(slice(None) if n in axes else None for n in y_axes) for axes in (a_axes, b_axes))
+        return Arrangement(False, a_order, b_order, [], 0, 0, a_index, b_index)
     batch = [n for n in y_axes if n in shared]
     free = [n for n in y_axes if n not in shared]
     swap = bool(free) and free[0] in b_axes  # then the product b a comes out in the order that is asked for

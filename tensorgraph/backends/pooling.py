@@ -60,7 +60,7 @@ class Pooling(_Beside):
         found = self.xp.zeros(y.shape, dtype=np.int64)
         for tap, _, hit in self._first_hits(x, y, kernel, geometry, nan=True):
             found[hit] = sum(t * d * step for t, d, step in zip(tap, geometry.dilation, steps, strict=True))
-        return found + self.asarray(window)
+        return found + self.xp.asarray(window)
 
     def _first_hits(self, x: Any, y: Any, kernel: Sizes, geometry: Geometry, nan: bool = False) -> Iterator[tuple]:
         """Tap, its slice, and the windows whose maximum is at that tap and at none before it.

@@ -71,22 +71,21 @@ class HostStream:
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        try:
-            if state["kind"] != self.kind:
-                raise ArgumentError(f"set_state: the state is of a {state['kind']} stream, this one is {self.kind}")
-            self._source.state = {
-                "bit_generator": self.kind,
-                "state": {"state": int(state["state"]), "inc": int(state["inc"])},
-                "has_uint32": int(state["has_uint32"]),
-                "uinteger": int(state["uinteger"]),
-            }
-        except (KeyError, TypeError) as error:
-            raise ArgumentError(f"set_state: not a state that get_state() gave: {error!r}") from None
+        if state.get("kind") != self.kind or not {"state", "inc", "has_uint32", "uinteger"} <= state.keys():
+            raise ArgumentError(f"set_state: not the state of a {self.kind} stream: {state}")
+        self._source.state = {
+            "bit_generator": self.kind,
+            "state": {"state": int(state["state"]), "inc": int(state["inc"])},
+            "has_uint32": int(state["has_uint32"]),
+            "uinteger": int(state["uinteger"]),
+        }
 
 
 class Random:
     """How a backend opens a stream."""
 
+    from_host: Callable[[np.ndarray, str], Any]
+
     def stream(self, seed: int, device: str) -> Any:
         """A new stream of random numbers on `device`."""
-        return HostStream(seed, lambda array: self.from_host(array, device))  # pyright: ignore[reportAttributeAccessIssue]
+        return HostStream(seed, lambda array: self.from_host(array, device))

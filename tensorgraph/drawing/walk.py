@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tensorgraph.backends import ARRAYS
@@ -298,11 +297,8 @@ class _Layout:
 
 
 def where(place: Birth) -> str:
-    """`model.py:31 in forward`, without the folder; cells of a notebook have no file name worth showing."""
-    path = Path(place.file)
-    file = "cell" if path.parent.name.startswith("ipykernel_") else path.name
-    function = "" if place.function == "<module>" else f" in {place.function.rpartition('.')[2]}"
-    return f"{file}:{place.line}{function}"
+    """`model.py:31 in forward`."""
+    return f"{place}" if place.function == "<module>" else f"{place} in {place.function.rpartition('.')[2]}"
 
 
 def _is_pick(node: Node) -> bool:
@@ -315,15 +311,18 @@ def _arrays_outside(node: Node) -> Iterator[tuple[str, Any]]:
 
     Once a backward pass has released what was saved there is nothing to see.
     """
-    op = node.plan.op
-    if op is None or node.saved.__class__ is not tuple:
+    plan = node.plan
+    if node.saved.__class__ is not tuple:
         return
-    for name, value in zip(node.plan.names, node.saved, strict=False):
-        if name not in op.arrays or name in node.plan.inputs:
+    if plan.op is not None:
+        arrays, several = plan.op.arrays, plan.op.variadic
+    else:  # a fused operation keeps all its arrays, behind its pullback; a Function has no names for what it keeps
+        arrays, several = plan.names[1:] if plan.names[:1] == ("pullback",) else (), ""
+    for name, value in zip(plan.names, node.saved, strict=False):
+        if name not in arrays or name in plan.inputs:
             continue
-        several = value if name == op.variadic else (value,)
-        for i, array in enumerate(several):
-            if type(array) in ARRAYS and array.ndim and f"{name}[{i}]" not in node.plan.inputs:
+        for i, array in enumerate(value if name == several else (value,)):
+            if type(array) in ARRAYS and array.ndim and f"{name}[{i}]" not in plan.inputs:
                 yield name, array
 
 

@@ -50,7 +50,7 @@ SAMPLES = [
     S("einsum", "ik, kj -> ij", A(2, 3), A(3, 4), ref=np.einsum),
     S("einsum", A(2, 3), [0, 1], A(3, 4), [1, 2], [2, 0], ref=np.einsum),
     S("einsum", A(2, 3), [..., 0], ref=np.einsum),
-]
+]  # fmt: skip
 
 ERRORS = [
     E("einsum", "ij,jk", A(2, 3), error=tg.ArgumentError, match="names 2 operands, got 1"),
@@ -60,9 +60,10 @@ ERRORS = [
     E("einsum", "i->i", A(2, 3), error=tg.ShapeError, match="'i' names 1 axes, operand 0 has 2"),
     E("einsum", "ij,jk", A(2, 3), A(4, 5), error=tg.ShapeError, match="'j' is 3 in operand 0 and 4 in operand 1"),
     E("einsum", "ii", A(2, 3), error=tg.ShapeError, match="'i' is 2 in operand 0 and 3 in operand 0"),
-    E("einsum", "...i,...i", A(2, 3), A(4, 3), error=tg.ShapeError, match="an axis under the ellipsis is 2 in operand 0 and 4"),
+    E("einsum", "...i,...i", A(2, 3), A(4, 3), error=tg.ShapeError,
+      match="an axis under the ellipsis is 2 in operand 0 and 4"),
     E("einsum", "i1", A(2, 3), error=tg.ArgumentError, match="'i1' in 'i1' is no list of axes"),
     E("einsum", "i...j...", A(2, 3), error=tg.ArgumentError, match="no list of axes"),
     E("einsum", "ij->->i", A(2, 3), error=tg.ArgumentError, match="no list of axes"),
     E("einsum", A(2, 3), A(2, 3), error=tg.ArgumentError, match="expected subscripts or a list of axis numbers"),
-]
+]  # fmt: skip

@@ -3,6 +3,7 @@
 import numpy as np
 
 import tensorgraph as tg
+from tensorgraph.ops import fourier
 from tests.samples import A, Complex, E, S
 
 
@@ -13,7 +14,7 @@ def dft(x, n=None, axis=-1, norm="backward", sign=-1):
     n = m if n is None else n
     x = x[..., :n] if n < m else np.concatenate([x, np.zeros((*x.shape[:-1], n - m))], -1)
     jk = np.arange(n)[:, None] * np.arange(n)
-    scale = {"backward": 1 if sign < 0 else 1 / n, "forward": 1 / n if sign < 0 else 1, "ortho": n**-0.5, None: 1 if sign < 0 else 1 / n}[norm]
+    scale = {"backward": (1, 1 / n), "forward": (1 / n, 1), "ortho": (n**-0.5, n**-0.5)}[norm][sign > 0]
     return np.moveaxis(x @ np.exp(sign * 2j * np.pi * jk / n) * scale, -1, axis)
 
 
@@ -60,7 +61,7 @@ def several(one, last=None):
     """A transform along several axes from those along one: `last` first (or last, for an inverse) on the last axis."""
 
     def transform(x, s=None, axes=None, norm="backward"):
-        axes = tuple(range(x.ndim - len(s), x.ndim) if axes is None and s is not None else range(x.ndim) if axes is None else axes)
+        axes = tuple(range(x.ndim - len(s or x.shape), x.ndim) if axes is None else axes)
         s = (None,) * len(axes) if s is None else s
         steps = [(one, n, axis) for n, axis in zip(s[:-1], axes[:-1], strict=True)]
         end = (last or one, s[-1], axes[-1])
@@ -111,6 +112,10 @@ SAMPLES = [
     S("fft.irfftn", Complex(3, 4), (2, 5), (1, 0), ref=irfftn),
     S("fft.rfft2", A(2, 3, 4), ref=lambda x: rfftn(x, axes=(-2, -1))),
     S("fft.irfft2", Complex(2, 3, 3), ref=lambda x: irfftn(x, axes=(-2, -1))),
+    S("fft.irfft", Complex(4, 2), f=lambda x: fourier._double_middle(x, 6, 0),
+      ref=lambda x: x * np.array([[1], [2], [2], [1]])),
+    S("fft.fftn", A(2, 5), f=lambda x: fourier._crop_or_pad(x, (3, 4), (0, 1)),
+      ref=lambda x: np.pad(x[:, :4], ((0, 1), (0, 0)))),
     S("fft.fftshift", A(4, 5), ref=np.fft.fftshift),
     S("fft.fftshift", Complex(4, 5), kw=dict(axes=1), ref=np.fft.fftshift),
     S("fft.ifftshift", A(4, 5), ref=np.fft.ifftshift),
@@ -118,7 +123,7 @@ SAMPLES = [
     S("fft.fftfreq", 5, 0.5, ref=np.fft.fftfreq, grad=False),
     S("fft.fftfreq", 4, kw=dict(dtype="float64"), ref=lambda n, dtype: np.array([0.0, 0.25, -0.5, -0.25]), grad=False),
     S("fft.rfftfreq", 5, ref=np.fft.rfftfreq, grad=False),
-]
+]  # fmt: skip
 
 ERRORS = [
     E("fft.fft", A(3), 0, error=tg.ArgumentError, match="(?s)a transform of length 0.*at least 1"),
@@ -133,4 +138,4 @@ ERRORS = [
     E("fft.rfft2", A(3), error=tg.AxisError, match="axis -2 is out of range"),
     E("fft.fftshift", A(3), kw=dict(axes=1), error=tg.AxisError, match="axis 1 is out of range"),
     E("fft.fftfreq", 0, error=tg.ArgumentError, match="a transform of length 0"),
-]
+]  # fmt: skip

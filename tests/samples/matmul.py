@@ -64,7 +64,7 @@ SAMPLES = [
     S("linalg.multi_dot", [A(2, 3), A(3, 4), A(4, 5)], ref=np.linalg.multi_dot),
     S("linalg.multi_dot", [A(3), A(3, 4), A(4, 2), A(2, 3), A(3)], ref=np.linalg.multi_dot),
     S("linalg.multi_dot", [A(2, 3), A(3, 2)], ref=np.linalg.multi_dot),
-]
+]  # fmt: skip
 
 ERRORS = [
     E("matmul", A(64, 1568), A(3136, 10), error=tg.ShapeError, match="matmul: a has 1568 columns, b expects 3136 rows"),
@@ -73,14 +73,18 @@ ERRORS = [
     E("matmul", A(), A(3), error=tg.ShapeError, match="(?s)a has no axes.*hint"),
     E("matmul", A(2, 3), 2.0, error=tg.ShapeError, match="b has no axes"),
     E("matmul", A(3, 2, 4), A(4, 4, 5), error=tg.ShapeError, match=r"leading axes \(3,\) of a and \(4,\) of b"),
-    E("linear", A(64, 1568), A(10, 3136), error=tg.ShapeError, match=r"(?s)x has 1568 features, weight expects 3136.*Linear\(in_features=1568"),
-    E("linear", A(2, 3, 4), A(10, 12), error=tg.ShapeError, match=r"(?s)x has 4 features.*x.flatten\(1\) has 12 features"),
+    E("linear", A(64, 1568), A(10, 3136), error=tg.ShapeError,
+      match=r"(?s)x has 1568 features, weight expects 3136.*Linear\(in_features=1568"),
+    E("linear", A(2, 3, 4), A(10, 12), error=tg.ShapeError,
+      match=r"(?s)x has 4 features.*x.flatten\(1\) has 12 features"),
     E("linear", A(), A(2, 3), error=tg.ShapeError, match="x has no axes"),
     E("linear", A(4, 3), A(3), error=tg.ShapeError, match="weight has 1 axes, expected two"),
     E("linear", A(4, 3), A(2, 3), A(3), error=tg.ShapeError, match=r"weight gives 2 features, bias is f32\[3\]"),
-    E("tensordot", A(2, 3), A(4, 5), kw=dict(axes=1), error=tg.ShapeError, match="axis 1 of a has 3 entries, axis 0 of b has 4"),
+    E("tensordot", A(2, 3), A(4, 5), kw=dict(axes=1), error=tg.ShapeError,
+      match="axis 1 of a has 3 entries, axis 0 of b has 4"),
     E("tensordot", A(2, 3), A(4, 5), kw=dict(axes=3), error=tg.ShapeError, match="3 axes to sum over"),
-    E("tensordot", A(2, 3), A(3, 2), kw=dict(axes=((0, 1), 0)), error=tg.ShapeError, match="2 axes of a are paired with 1"),
+    E("tensordot", A(2, 3), A(3, 2), kw=dict(axes=((0, 1), 0)), error=tg.ShapeError,
+      match="2 axes of a are paired with 1"),
     E("tensordot", A(2, 3), A(3, 2), kw=dict(axes=(2, 0)), error=tg.AxisError, match="axis 2 is out of range"),
     E("dot", A(2, 3, 4), A(3), error=tg.ShapeError, match="axis 2 of a has 4 entries, axis 0 of b has 3"),
     E("inner", A(2, 3), A(2), error=tg.ShapeError, match="axis 1 of a has 3 entries"),
@@ -88,7 +92,8 @@ ERRORS = [
     E("vecdot", A(2, 3), A(2, 4), error=tg.ShapeError, match="a has 3 elements along axis -1, b has 4"),
     E("vecdot", A(2, 3), A(4, 3), error=tg.ShapeError, match="do not broadcast"),
     E("vecdot", A(5, 2, 3), A(2, 3), kw=dict(axis=2), error=tg.AxisError, match="out of range"),
-    E("vecdot", A(2, 2, 3), A(2, 3), kw=dict(axis=1), error=tg.ShapeError, match="a has 2 elements along axis 1, b has 3"),
+    E("vecdot", A(2, 2, 3), A(2, 3), kw=dict(axis=1), error=tg.ShapeError,
+      match="a has 2 elements along axis 1, b has 3"),
     E("mv", A(2, 3, 4), A(4), error=tg.ShapeError, match="(?s)a has 3 axes, b has 1, expected 2 and 1.*matmul"),
     E("bmm", A(2, 3, 4), A(3, 4, 5), error=tg.ShapeError, match="a is a batch of 2 matrices, b of 3"),
     E("bmm", A(3, 4), A(4, 5), error=tg.ShapeError, match="expected 3 and 3"),
@@ -96,4 +101,4 @@ ERRORS = [
     E("cross", A(2, 3), A(3), kw=dict(axis=0), error=tg.ShapeError, match="cross: "),
     E("linalg.multi_dot", [A(2, 3)], error=tg.ArgumentError, match="1 matrices, needs two"),
     E("linalg.multi_dot", [A(2, 3), A(3), A(3, 2)], error=tg.ShapeError, match="matrix 1 is"),
-]
+]  # fmt: skip

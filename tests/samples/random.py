@@ -24,6 +24,11 @@ def mask(shape, keep):
     return (bits().integers(0, 2**32, shape, dtype=np.uint32) < keep * 2**32) / keep
 
 
+def inverted(weights, u):
+    """The index whose share of the weights `u` falls into."""
+    return np.searchsorted(np.cumsum(weights) / weights.sum(), u, side="right")
+
+
 def alpha_dropout(x, noise, p):
     """With the constants of the paper: mean and variance stay."""
     limit = -1.7580993408473766
@@ -43,23 +48,25 @@ SAMPLES = [
     S("normal", A(), f=draw("normal", 2.0, size=(4,)), ref=lambda a: a + bits().standard_normal(4) * 2, **F64),
     S("exponential", Pos(3), f=draw("exponential"), ref=lambda a: a * bits().standard_exponential(3), **F64),
     S("gumbel", A(3), Pos(3), f=draw("gumbel"), ref=lambda a, b: a - b * np.log(bits().standard_exponential(3)), **F64),
-    S("bernoulli", Given([0.0, 0.5, 1.0, 0.3]), f=draw("bernoulli"), ref=lambda p: (bits().random(4) < p) * 1.0, grad=False, **F64),
+    S("bernoulli", Given([0.0, 0.5, 1.0, 0.3]), f=draw("bernoulli"), ref=lambda p: (bits().random(4) < p) * 1.0,
+      grad=False, **F64),
     S("randint", f=draw("randint", 2, 9, (5,)), ref=lambda: bits().integers(2, 9, 5), grad=False),
     S("permutation", f=draw("permutation", 5), ref=lambda: bits().permutation(5), grad=False),
     S("permutation", A(4, 2), f=draw("permutation"), ref=lambda x: x[bits().permutation(4)]),
     S("multinomial", np.array([0.0, 1.0, 3.0, 0.5]), f=draw("multinomial", 6, True), grad=False,
-      ref=lambda w: np.searchsorted(np.cumsum(w) / w.sum(), bits().random(6), side="right")),
-    S("multinomial", np.array([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]), f=draw("multinomial", 4, replacement=True), grad=False,
-      ref=lambda w: np.stack([np.searchsorted(np.cumsum(a) / a.sum(), u, side="right") for a, u in zip(w, bits().random((2, 4)))])),
+      ref=lambda w: inverted(w, bits().random(6))),
+    S("multinomial", np.array([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]), f=draw("multinomial", 4, replacement=True),
+      grad=False, ref=lambda w: np.stack([inverted(a, u) for a, u in zip(w, bits().random((2, 4)))])),
     S("multinomial", np.array([0.0, 1.0, 3.0, 0.5]), f=draw("multinomial", 3), grad=False,
       ref=lambda w: np.argsort(bits().standard_exponential(4) / np.where(w > 0, w, 1e-300))[:3]),
     S("choice", A(4, 2), f=draw("choice", (3,)), ref=lambda x: x[bits().integers(0, 4, 3)]),
     S("choice", A(4), f=draw("choice", 3, False), ref=lambda x: x[bits().permutation(4)[:3]]),
     S("choice", f=draw("choice", 5, (2, 2)), ref=lambda: bits().integers(0, 5, 4).reshape(2, 2), grad=False),
     S("choice", f=draw("choice", 3, 4, p=[0.2, 0.0, 0.8]), grad=False,
-      ref=lambda: np.searchsorted([0.2, 0.2, 1.0], bits().random(4), side="right")),
+      ref=lambda: inverted(np.array([0.2, 0.0, 0.8]), bits().random(4))),
     S("dropout", A(4, 5), f=draw("dropout", 0.3), ref=lambda x: x * mask((4, 5), 0.7)),
-    S("dropout", A(4, 5), 1.0, f=lambda x, p: tg.dropout(x, p), ref=lambda x, p: x * 0, grad=False, why="zeros whatever x is"),
+    S("dropout", A(4, 5), 1.0, f=lambda x, p: tg.dropout(x, p), ref=lambda x, p: x * 0, grad=False,
+      why="zeros whatever x is"),
     S("dropout", A(4, 5), 0.3, f=lambda x, p: tg.dropout(x, p, training=False), ref=lambda x, p: x),
     S("dropout1d", A(4, 5, 2), f=draw("dropout1d", 0.3), ref=lambda x: x * mask((4, 5, 1), 0.7)),
     S("dropout2d", A(2, 3, 2, 2), f=draw("dropout2d", 0.3), ref=lambda x: x * mask((2, 3, 1, 1), 0.7)),
@@ -81,7 +88,8 @@ ERRORS = [
     E("bernoulli", Given([0.5, 1.5]), error=tg.ArgumentError, match="between 0 and 1"),
     E("bernoulli", Given([0.5, np.nan]), error=tg.ArgumentError, match="between 0 and 1"),
     E("multinomial", Given([1.0, -1.0]), 1, error=tg.ArgumentError, match="finite and not negative"),
-    E("multinomial", Given([1.0, 0.0]), 2, error=tg.ArgumentError, match="(?s)fewer than 2 positive weights.*replacement=True"),
+    E("multinomial", Given([1.0, 0.0]), 2, error=tg.ArgumentError,
+      match="(?s)fewer than 2 positive weights.*replacement=True"),
     E("multinomial", Given([0.0, 0.0]), 1, True, error=tg.ArgumentError, match="fewer than 1 positive weights"),
     E("multinomial", Pos(2, 2, 2), 1, error=tg.ShapeError, match="weights has 3 axes"),
     E("choice", 3, 4, False, error=tg.ArgumentError, match="4 draws without replacement from 3 things"),
@@ -91,4 +99,4 @@ ERRORS = [
     E("dropout", np.arange(3), error=tg.DtypeError, match="x is int64, needs a floating dtype"),
     E("dropout2d", A(3, 4), error=tg.ShapeError, match=r"x has 2 axes, expected \(N, C, 2 more\)"),
     E("feature_alpha_dropout", A(3), error=tg.ShapeError, match="x has 1 axes"),
-]
+]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 
 import tensorgraph as tg
-from tests.samples import A, Complex, E, Given, S
+from tests.samples import A, Complex, E, S
 
 
 def matrix_norm(x, ord="fro", axis=(-2, -1), keepdims=False):
@@ -35,7 +35,10 @@ ORDERS = ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)
 
 SAMPLES = [
     *(S("linalg.matrix_norm", Any(3, 2), ord, ref=matrix_norm) for ord in ORDERS),
-    *(S("linalg.matrix_norm", Any(2, 3, 2), ord, kw=dict(axis=(0, -1), keepdims=True), ref=matrix_norm) for ord in ("fro", 2, 1, np.inf)),
+    *(
+        S("linalg.matrix_norm", Any(2, 3, 2), ord, kw=dict(axis=(0, -1), keepdims=True), ref=matrix_norm)
+        for ord in ("fro", 2, 1, np.inf)
+    ),
     S("linalg.matrix_norm", Complex(3, 2), "nuc", ref=matrix_norm),
     S("linalg.matrix_norm", A(3, 3), kw=dict(keepdims=True), ref=matrix_norm),
     S("linalg.norm", A(2, 3, 2), ref=norm),
@@ -48,9 +51,12 @@ SAMPLES = [
     S("linalg.cond", A(2, 2, 2), -2, ref=np.linalg.cond, tol=5),
     S("linalg.cond", Any(2, 2), 1, ref=np.linalg.cond, tol=5),
     S("linalg.cond", np.diag([1.0, 0.0]), ref=np.linalg.cond, grad=False),
-    S("linalg.matrix_rank", np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 0.0]]), ref=np.linalg.matrix_rank, grad=False),
-    S("linalg.matrix_rank", np.stack([np.eye(3), np.ones((3, 3)), np.zeros((3, 3))]), ref=np.linalg.matrix_rank, grad=False),
-    S("linalg.matrix_rank", np.diag([1.0, 0.1, 0.001]), kw=dict(rtol=0.01), ref=lambda x, rtol: np.array(2), grad=False),
+    S("linalg.matrix_rank", np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 0.0]]), ref=np.linalg.matrix_rank,
+      grad=False),
+    S("linalg.matrix_rank", np.stack([np.eye(3), np.ones((3, 3)), np.zeros((3, 3))]), ref=np.linalg.matrix_rank,
+      grad=False),
+    S("linalg.matrix_rank", np.diag([1.0, 0.1, 0.001]), kw=dict(rtol=0.01), ref=lambda x, rtol: np.array(2),
+      grad=False),
     S("linalg.matrix_rank", np.array([0.0, 2.0]), ref=np.linalg.matrix_rank, grad=False),
     S("linalg.matrix_rank", np.zeros((0, 3)), ref=lambda x: np.array(0), grad=False),
     S("linalg.pinv", A(3, 2), ref=pinv),
@@ -60,9 +66,12 @@ SAMPLES = [
     S("linalg.pinv", np.diag([1.0, 0.1]), kw=dict(rtol=0.5), ref=pinv, grad=False),
     S("linalg.lstsq", A(4, 2), A(4), f=lambda a, b: tg.linalg.lstsq(a, b).solution, ref=lstsq),
     S("linalg.lstsq", A(2, 4, 2), A(2, 4, 3), f=lambda a, b: tg.linalg.lstsq(a, b).solution, ref=lstsq),
-    S("linalg.lstsq", A(2, 4), A(2), f=lambda a, b: tg.linalg.lstsq(a, b).solution, ref=lambda a, b: np.linalg.pinv(a) @ b),
-    S("linalg.lstsq", A(4, 2), A(4, 3), f=lambda a, b: tuple(tg.linalg.lstsq(a, b)), ref=lambda a, b: np.linalg.lstsq(a, b)),
-    S("linalg.lstsq", A(2, 3), A(2), f=lambda a, b: tg.linalg.lstsq(a, b).residuals, ref=lambda a, b: np.zeros(0), grad=False, why="it is empty"),
+    S("linalg.lstsq", A(2, 4), A(2), f=lambda a, b: tg.linalg.lstsq(a, b).solution,
+      ref=lambda a, b: np.linalg.pinv(a) @ b),
+    S("linalg.lstsq", A(4, 2), A(4, 3), f=lambda a, b: tuple(tg.linalg.lstsq(a, b)),
+      ref=lambda a, b: np.linalg.lstsq(a, b)),
+    S("linalg.lstsq", A(2, 3), A(2), f=lambda a, b: tg.linalg.lstsq(a, b).residuals, ref=lambda a, b: np.zeros(0),
+      grad=False, why="it is empty"),
 ]  # fmt: skip
 
 ERRORS = [
@@ -76,4 +85,4 @@ ERRORS = [
     E("linalg.cond", A(0, 0), error=tg.ShapeError, match="is empty"),
     E("linalg.pinv", A(3), error=tg.ShapeError, match="needs matrices"),
     E("linalg.lstsq", A(3, 2), A(2), error=tg.ShapeError, match=r"needs \(..., n, m\) and \(n\)"),
-]
+]  # fmt: skip

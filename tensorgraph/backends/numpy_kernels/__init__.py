@@ -6,5 +6,6 @@ before another that is faster still, and nothing else changes.
 """
 
 from tensorgraph.backends.numpy_kernels.convolution import FastConvolution
+from tensorgraph.backends.numpy_kernels.pooling import FastPooling
 
-__all__ = ["FastConvolution"]
+__all__ = ["FastConvolution", "FastPooling"]

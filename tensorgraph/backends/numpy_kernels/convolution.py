@@ -255,7 +255,7 @@ def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
 # ---- columns: few channels ------------------------------------------------------------------------------------------
 def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) -> None:
     K = len(w)
-    weights = w.reshape(K, -1).T
+    weights = np.ascontiguousarray(w).reshape(K, -1).T
 
     def task(tile: Tile) -> None:
         columns, part = how.columns(x, tile).T, how.pixels(y, tile)

@@ -1,0 +1,300 @@
+"""Layers, losses, initialisation and optimisers against PyTorch: names, shapes, repr, values, gradients, trajectories."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph import nn
+from tensorgraph.nn import functional as F
+
+torch = pytest.importorskip("torch", reason="torch is not installed; `python3 dev.py peers` installs it")
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    tg.manual_seed(0)
+
+
+IMAGE, SEQUENCE, VOLUME = (2, 4, 6, 5), (2, 4, 7), (2, 4, 3, 4, 5)
+
+# name, constructor arguments, keyword arguments, shape of the input
+LAYERS = [
+    ("Identity", (), {}, IMAGE),
+    ("Linear", (4, 3), {}, (2, 5, 4)),
+    ("Linear", (4, 3), dict(bias=False), (4,)),
+    ("Conv1d", (4, 6, 3), dict(stride=2, padding=1), SEQUENCE),
+    ("Conv2d", (4, 6, 3), {}, IMAGE),
+    ("Conv2d", (4, 6, (3, 2)), dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2, bias=False), IMAGE),
+    ("Conv2d", (4, 6, 3), dict(padding="same", padding_mode="reflect"), IMAGE),
+    ("Conv2d", (4, 6, 3), dict(padding=1, padding_mode="circular"), IMAGE),
+    ("Conv2d", (4, 6, 3), dict(padding=(2, 1), padding_mode="replicate"), IMAGE),
+    ("Conv3d", (4, 2, 2), {}, VOLUME),
+    ("ConvTranspose1d", (4, 2, 3), dict(stride=2), SEQUENCE),
+    ("ConvTranspose2d", (4, 6, 3), dict(stride=2, padding=1, output_padding=1, groups=2), IMAGE),
+    ("ConvTranspose3d", (4, 2, 2), {}, VOLUME),
+    ("Unfold", (2,), dict(stride=2), IMAGE),
+    ("Fold", ((4, 6), 2), {}, (2, 8, 15)),
+    ("MaxPool1d", (3,), {}, SEQUENCE),
+    ("MaxPool2d", (2,), {}, IMAGE),
+    ("MaxPool2d", ((3, 2),), dict(stride=2, padding=1, ceil_mode=True), IMAGE),
+    ("MaxPool3d", (2,), {}, VOLUME),
+    ("AvgPool1d", (3,), dict(padding=1), SEQUENCE),
+    ("AvgPool2d", (2,), {}, IMAGE),
+    ("AvgPool2d", (3, 2, 1), dict(ceil_mode=True, count_include_pad=False), IMAGE),
+    ("AvgPool3d", (2,), {}, VOLUME),
+    ("BatchNorm1d", (4,), {}, SEQUENCE),
+    ("BatchNorm1d", (4,), dict(momentum=None), (3, 4)),
+    ("BatchNorm2d", (4,), dict(eps=1e-3, momentum=0.3), IMAGE),
+    ("BatchNorm2d", (4,), dict(affine=False, track_running_stats=False), IMAGE),
+    ("BatchNorm3d", (4,), {}, VOLUME),
+    ("InstanceNorm1d", (4,), {}, SEQUENCE),
+    ("InstanceNorm2d", (4,), dict(affine=True, track_running_stats=True), IMAGE),
+    ("InstanceNorm3d", (4,), {}, VOLUME),
+    ("LayerNorm", (5,), {}, IMAGE),
+    ("LayerNorm", ((6, 5),), dict(bias=False), IMAGE),
+    ("RMSNorm", (5,), {}, IMAGE),
+    ("GroupNorm", (2, 4), {}, IMAGE),
+    ("Flatten", (), {}, IMAGE),
+    ("Flatten", (2, 3), {}, IMAGE),
+    ("Unflatten", (1, (2, 2)), {}, IMAGE),
+    ("ReLU", (), {}, IMAGE),
+    ("ReLU", (True,), {}, IMAGE),
+    *((name, (), {}, IMAGE) for name in """
+        ReLU6 SELU SiLU Mish Hardsigmoid Hardswish Sigmoid Tanh LogSigmoid Softsign Tanhshrink ELU CELU GELU GLU LeakyReLU
+        Hardtanh Softplus Softshrink Hardshrink Softmax2d PReLU
+    """.split() if name != "GLU"),
+    ("GLU", (1,), {}, IMAGE),
+    ("GELU", ("tanh",), {}, IMAGE),
+    ("ELU", (0.5,), {}, IMAGE),
+    ("LeakyReLU", (0.2, True), {}, IMAGE),
+    ("PReLU", (4,), {}, IMAGE),
+    ("Threshold", (0.1, 2.0), {}, IMAGE),
+    ("Softmax", (1,), {}, IMAGE),
+    ("LogSoftmax", (1,), {}, IMAGE),
+    ("Softmin", (1,), {}, IMAGE),
+    ("Dropout", (0.3,), {}, None),
+    ("Dropout2d", (), {}, None),
+    ("AlphaDropout", (0.1,), {}, None),
+    ("Embedding", (5, 3), dict(padding_idx=1), None),
+    ("LocalResponseNorm", (3,), {}, IMAGE),
+    ("Bilinear", (4, 3, 2), {}, None),
+    ("PixelShuffle", (2,), {}, IMAGE),
+    ("Upsample", (), dict(scale_factor=2.0, mode="bilinear"), IMAGE),
+    ("ZeroPad2d", (1,), {}, IMAGE),
+    ("ConstantPad1d", ((2, 1), 3.5), {}, SEQUENCE),
+    ("ReflectionPad2d", ((1, 2, 0, 1),), {}, IMAGE),
+    ("ReplicationPad3d", (1,), {}, VOLUME),
+    ("CircularPad2d", (1,), {}, IMAGE),
+]  # fmt: skip
+
+
+def pair(name, args, kw):
+    """The same layer in both, in float64, with the same parameters."""
+    theirs = getattr(torch.nn, name)(*args, **kw).double()
+    ours = getattr(nn, name)(*args, **kw).double()
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+@pytest.mark.parametrize("name, args, kw, shape", LAYERS, ids=lambda v: str(v) if isinstance(v, str) else "")
+def test_layer(name, args, kw, shape):
+    ours, theirs = pair(name, args, kw)
+    assert repr(ours) == repr(theirs)
+    assert {k: tuple(v.shape) for k, v in theirs.state_dict().items()} == {k: v.shape for k, v in ours.state_dict().items()}
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    if shape is None:
+        return
+    tolerance = 1e-7 if name == "Hardsigmoid" else 1e-9  # theirs multiplies by a float32 sixth, in float64 too
+    for training in (True, False):
+        ours.train(training), theirs.train(training)
+        a = np.random.default_rng(1).standard_normal(shape)
+        x, t = tg.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+        y, u = ours(x), theirs(t.clone())
+        same(y, u, tolerance=tolerance)
+        weights = np.random.default_rng(2).standard_normal(y.shape)
+        (y * tg.tensor(weights)).sum().backward()
+        (u * torch.tensor(weights)).sum().backward()
+        same(x.grad, t.grad, tolerance=tolerance)
+        for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            same(p.grad, q.grad, key)
+        for (key, b), c in zip(ours.named_buffers(), theirs.buffers(), strict=True):
+            same(b, c, key)
+        ours.zero_grad(), theirs.zero_grad()
+
+
+def same(ours, theirs, what="", tolerance=1e-9):
+    np.testing.assert_allclose(
+        ours.detach().numpy(), theirs.detach().numpy(), rtol=tolerance, atol=tolerance / 10, err_msg=what
+    )
+
+
+def test_signatures_begin_like_theirs():
+    """Every positional argument has PyTorch's name and place; what is missing was deprecated there."""
+    gone = {"size_average", "reduce", "max_norm", "norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze",
+            "min_value", "max_value"}  # fmt: skip
+    for name in nn.__all__:
+        theirs, ours = getattr(torch.nn, name, None), getattr(nn, name)
+        if not inspect.isclass(theirs) or not issubclass(ours, nn.Module) or name == "Module":
+            continue
+        want = [p for p in inspect.signature(theirs).parameters if p not in gone]
+        got = list(inspect.signature(ours).parameters)
+        assert got[: len(want)] == want or name in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
+            "Identity"), f"{name}{got}, PyTorch has {want}"  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d", "Embedding", "BatchNorm2d"])
+def test_default_initialisation_has_the_same_distribution(name):
+    args = {"Linear": (64, 500), "Conv2d": (16, 64, 5), "ConvTranspose2d": (16, 64, 5), "Embedding": (100, 200)}.get(name, (50,))
+    ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
+    for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        a, b = p.detach().numpy().ravel(), q.detach().numpy().ravel()
+        points = np.quantile(b, np.linspace(0.05, 0.95, 10))
+        limit = 2.5 / np.sqrt(a.size)
+        shares = [(v <= points + 1e-12).mean() if v.size == 1 else np.searchsorted(np.sort(v), points, "right") / v.size for v in (a, b)]
+        assert np.abs(shares[0] - shares[1]).max() <= limit, key
+        assert np.abs(a).max() <= np.abs(b).max() * 1.5
+
+
+def test_a_whole_network_trains_alike():
+    def build(n):
+        return n.Sequential(
+            n.Conv2d(1, 4, 3, padding=1), n.BatchNorm2d(4), n.ReLU(), n.MaxPool2d(2), n.Flatten(), n.Linear(64, 10)
+        )
+
+    theirs = build(torch.nn).double()
+    ours = build(nn).double()
+    ours.load_state_dict(theirs.state_dict())
+    rng = np.random.default_rng(0)
+    a = tg.nn.optim.SGD(ours.parameters(), 0.1, momentum=0.9, weight_decay=1e-3)
+    b = torch.optim.SGD(theirs.parameters(), 0.1, momentum=0.9, weight_decay=1e-3)
+    for _ in range(10):
+        images, labels = rng.standard_normal((6, 1, 8, 8)), rng.integers(0, 10, 6)
+        a.zero_grad(), b.zero_grad()
+        x = nn.CrossEntropyLoss()(ours(tg.tensor(images)), tg.tensor(labels))
+        y = torch.nn.CrossEntropyLoss()(theirs(torch.tensor(images)), torch.tensor(labels))
+        x.backward(), y.backward()
+        a.step(), b.step()
+        assert x.item() == pytest.approx(y.item(), rel=1e-9)
+    for key, value in theirs.state_dict().items():
+        same(ours.state_dict()[key], value, key)
+
+
+# ---- losses --------------------------------------------------------------------------------------------------------
+def bits(shape):
+    return np.random.default_rng(3).integers(0, 2, shape).astype(float)
+
+
+def normal(*shape):
+    return np.random.default_rng(4).standard_normal(shape)
+
+
+def chance(*shape):
+    return np.random.default_rng(5).uniform(0.05, 0.95, shape)
+
+
+LABELS = np.array([2, 0, 1, -100, 2])
+MANY = np.array([[2, 0, -1], [-1, 0, 0], [0, 1, 2], [1, -1, 2], [2, -1, -1]])
+LOG_P = np.log(np.random.default_rng(6).dirichlet(np.ones(3), (7, 5)))
+
+# loss, keyword arguments, inputs that need a gradient, other inputs
+LOSSES = [
+    ("CrossEntropyLoss", dict(weight=chance(3), label_smoothing=0.1), [normal(5, 3)], [LABELS]),
+    ("CrossEntropyLoss", dict(ignore_index=2), [normal(2, 3, 4)], [np.array([[0, 1, 2, 0], [2, 2, 1, 1]])]),
+    ("CrossEntropyLoss", {}, [normal(5, 3)], [chance(5, 3)]),
+    ("NLLLoss", dict(weight=chance(3)), [normal(5, 3)], [LABELS]),
+    ("MSELoss", {}, [normal(5, 3), normal(5, 3) + chance(5, 3)], []),
+    ("L1Loss", {}, [normal(5, 3), chance(5, 3)], []),
+    ("SmoothL1Loss", dict(beta=0.5), [normal(5, 3), chance(5, 3)], []),
+    ("HuberLoss", dict(delta=0.5), [normal(5, 3), chance(5, 3)], []),
+    ("BCELoss", dict(weight=chance(3)), [chance(5, 3)], [bits((5, 3))]),
+    ("BCEWithLogitsLoss", dict(pos_weight=chance(3)), [normal(5, 3)], [bits((5, 3))]),
+    ("KLDivLoss", dict(log_target=True), [normal(5, 3), normal(5, 3) * 2], []),
+    ("PoissonNLLLoss", dict(full=True), [normal(5, 3)], [np.arange(15.0).reshape(5, 3)]),
+    ("GaussianNLLLoss", dict(full=True), [normal(5, 3), chance(5, 3), chance(5, 3)], []),
+    ("HingeEmbeddingLoss", dict(margin=0.7), [normal(5, 3)], [2 * bits((5, 3)) - 1]),
+    ("SoftMarginLoss", {}, [normal(5, 3)], [2 * bits((5, 3)) - 1]),
+    ("MultiMarginLoss", dict(p=2, margin=0.5, weight=chance(3)), [normal(5, 3)], [np.abs(LABELS) % 3]),
+    ("MultiLabelMarginLoss", {}, [normal(5, 3)], [MANY]),
+    ("MultiLabelSoftMarginLoss", dict(weight=chance(3)), [normal(5, 3)], [bits((5, 3))]),
+    ("CosineEmbeddingLoss", dict(margin=0.1), [normal(5, 3), chance(5, 3)], [2 * bits(5) - 1]),
+    ("MarginRankingLoss", dict(margin=0.1), [normal(5), chance(5)], [2 * bits(5) - 1]),
+    ("TripletMarginLoss", dict(swap=True), [normal(5, 3), chance(5, 3), normal(5, 3) * 2], []),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name, kw, inputs, rest", LOSSES, ids=lambda v: v if isinstance(v, str) else "")
+def test_loss(name, kw, inputs, rest, reduction):
+    results = []
+    for lib, tensor, backward in ((nn, tg.tensor, tg.grad), (torch.nn, torch.tensor, torch.autograd.grad)):
+        loss = getattr(lib, name)(reduction=reduction, **{k: tensor(v) if isinstance(v, np.ndarray) else v for k, v in kw.items()})
+        xs = [tensor(x) for x in inputs]
+        for x in xs:
+            x.requires_grad_()
+        y = loss(*xs, *map(tensor, rest))
+        results.append((y, *backward(y.sum(), xs), repr(loss)))
+    for ours, theirs in zip(*results, strict=True):
+        assert ours == theirs if isinstance(ours, str) else same(ours, theirs) is None
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_ctc_loss(reduction):
+    targets, inputs, sizes = np.array([[1, 2, 1], [2, 2, 1], [1, 1, 1], [2, 1, 0], [1, 0, 0]]), [7, 6, 5, 7, 4], [3, 2, 3, 2, 0]
+    x, t = tg.tensor(LOG_P, requires_grad=True), torch.tensor(LOG_P, requires_grad=True)
+    y = F.ctc_loss(F.log_softmax(x, 2), tg.tensor(targets), inputs, sizes, reduction=reduction)
+    u = torch.nn.functional.ctc_loss(
+        torch.log_softmax(t, 2), torch.tensor(targets), torch.tensor(inputs), torch.tensor(sizes), reduction=reduction
+    )
+    same(y, u)
+    y.sum().backward(), u.sum().backward()
+    same(x.grad, t.grad)
+
+
+# ---- optimisers ----------------------------------------------------------------------------------------------------
+OPTIMIZERS = [
+    ("SGD", {}),
+    ("SGD", dict(momentum=0.9)),
+    ("SGD", dict(momentum=0.9, dampening=0.3, weight_decay=0.01)),
+    ("SGD", dict(momentum=0.9, nesterov=True, weight_decay=0.01)),
+    ("SGD", dict(momentum=0.5, weight_decay=0.01, maximize=True, lr=1e-3)),
+]
+
+
+@pytest.mark.parametrize("name, kw", OPTIMIZERS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+def test_trajectory(name, kw):
+    """50 steps on a curved surface; halfway the state goes through the state dicts, in both directions."""
+    rng = np.random.default_rng(0)
+    a, start = rng.standard_normal((6, 4)) * 0.5, [rng.standard_normal((4, 3)), rng.standard_normal(3)]
+    kw = {"lr": 0.05, **kw}
+    ours = [tg.tensor(s, requires_grad=True) for s in start]
+    theirs = [torch.tensor(s, requires_grad=True) for s in start]
+
+    def groups(parameters):
+        return [{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.5 * kw["lr"]}]
+
+    p, q = getattr(nn.optim, name)(groups(ours), **kw), getattr(torch.optim, name)(groups(theirs), **kw)
+    for step in range(50):
+        for lib, (w, b), optimizer, tensor in ((tg, ours, p, tg.tensor), (torch, theirs, q, torch.tensor)):
+            optimizer.zero_grad()
+            z = lib.tanh(tensor(a) @ w) + b
+            ((z - 1) ** 2).mean().backward()
+            optimizer.step()
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(x.detach().numpy(), y.detach().numpy(), rtol=1e-6, atol=1e-9, err_msg=f"step {step}")
+        if step == 25:
+            states = p.state_dict(), copy.deepcopy(q.state_dict())
+            assert states[0]["state"].keys() == states[1]["state"].keys()
+            for mine, other in zip(states[0]["state"].values(), states[1]["state"].values(), strict=True):
+                assert {k for k, v in mine.items() if v is not None} <= other.keys()
+            p = getattr(nn.optim, name)(groups(ours), lr=1.0)
+            p.load_state_dict(states[1])
