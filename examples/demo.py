@@ -35,7 +35,7 @@ try:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 except ImportError as error:
-    sys.exit(f"The demo needs {error.name}: `python3 dev.py demo` sets everything up, or pip install \"tensorgraph[demo]\".")
+    sys.exit(f"The demo needs {error.name}: `python3 dev.py demo` sets everything up (or pip install .[demo])")
 
 
 class SmallLeNet(nn.Module):
@@ -193,7 +193,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=JOBS, default="digits", help="what to learn from (default: digits)")
-    parser.add_argument("--root", help="folder that holds MNIST/raw (default: $TENSORGRAPH_DATA or ~/.cache/tensorgraph)")
+    parser.add_argument("--root", help="where MNIST/raw is (default: $TENSORGRAPH_DATA or ~/.cache/tensorgraph)")
     parser.add_argument("--download", action="store_true", help="fetch MNIST when it is not there")
     parser.add_argument("--epochs", type=at_least(1), help="passes over the data (default: 15 for digits, 3 for mnist)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of weights, dropout and shuffling (default: 0)")
@@ -215,11 +215,12 @@ def main(arguments: list[str] | None = None) -> float:
     print(f"{len(train_set[1]):,} {job.title}, {len(held_out[1]):,} held out; seed {options.seed}")
     print(f"{model}\n{numbers:,} parameters\n", flush=True)
     trained = train(model, job, epochs, train_set, held_out)
-    best, right = trained.accuracies[-1], round(trained.accuracies[-1] * len(held_out[1]))
-    print(f"\nheld-out accuracy {best:.2%} ({right:,} of {len(held_out[1]):,}) after {epochs} epochs, {trained.seconds:.1f} s\n")
+    final, many = trained.accuracies[-1], len(held_out[1])
+    right = f"{round(final * many):,} of {many:,}"
+    print(f"\nheld-out accuracy {final:.2%} ({right}) after {epochs} epochs, {trained.seconds:.1f} s\n")
     for name, what in write_results(options.out, model, trained).items():
         print(f"  {options.out / name}  {what}")
-    return best
+    return final
 
 
 if __name__ == "__main__":

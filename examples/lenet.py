@@ -27,12 +27,12 @@ model = nn.Sequential(
 criterion = nn.CrossEntropyLoss()
 optimizer = nn.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=5e-4)
 
-graph, losses = None, []
+graph = criterion(model(x_train[:32]), y_train[:32]).graph()  # of one training step
+losses = []
 for epoch in range(EPOCHS):
     optimizer.param_groups[0]["lr"] = LR * (1 - epoch / EPOCHS)
     for x, y in batches(x_train, y_train, batch_size=32, shuffle=True):
         loss = criterion(model(x), y)
-        graph = graph or loss.graph()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -91,7 +91,8 @@ def spectral_norm(
         vector = init.normal_(empty(n, dtype=weight.dtype, device=weight.device))
         module.register_buffer(f"{name}_{part}", ops.normalize(vector, axis=0, eps=eps))
     rule = _SpectralNorm(name, dim, steps, eps)
-    power_iteration(weight, *(getattr(module, part) for part in rule.parts[1:]), dim, 15, eps)
+    _, u, v = rule.parts
+    power_iteration(weight, getattr(module, u), getattr(module, v), dim, 15, eps)
     module._computed = {**module._computed, name: rule}
     return module
 

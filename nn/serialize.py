@@ -224,6 +224,7 @@ _DTYPES = {short: np.dtype(name).newbyteorder("<") for name, short in _NAMES.ite
 
 def _write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray], structure: str | None) -> None:
     header: dict[str, Any] = {} if structure is None else {"__metadata__": {STRUCTURE: structure}}
+    header |= dict.fromkeys(arrays)  # the order in which they come back
     ordered = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)  # keeps every array aligned
     position = 0
     for name, array in ordered:

@@ -5,16 +5,18 @@ No operation lives here. May import: the engine. Imported by every file of ops w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from tensorgraph.errors import AxisError, DtypeError, sig
 
 __all__: list[str] = []
 
-Axis: TypeAlias = int | Sequence[int] | None
+Axis: TypeAlias = int | tuple[int, ...] | list[int] | None
 """One axis, several, or None for all of them."""
 Shape: TypeAlias = Sequence[int]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def check_axis(op: str, axis: Any, ndim: int) -> int:
@@ -49,7 +51,7 @@ def check_axes(op: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 def count_along(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements are reduced to one. The axes must be valid."""
     n = 1
-    if axis is None:
+    if axis is None or not shape:
         for size in shape:
             n *= size
     elif isinstance(axis, (tuple, list)):
@@ -62,9 +64,29 @@ def count_along(shape: tuple[int, ...], axis: Axis) -> int:
 
 def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """`shape` with size 1 along the reduced axes, the shape that keepdims=True gives. The axes must be valid."""
-    if axis is None:
+    if axis is None or not shape:
         return (1,) * len(shape)
     sizes = list(shape)
     for a in axis if isinstance(axis, (tuple, list)) else (axis,):
         sizes[a] = 1
     return tuple(sizes)
+
+
+# ---- 0-d arrays: for the sake of an axis argument they have one axis, as in PyTorch and in NumPy's reductions --------
+def scalar_axis(axis: Axis) -> Axis:
+    """The axis argument of a reduction of a 0-d array: None if it is valid, itself if it is not."""
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return None if all(a in (None, 0, -1) for a in axes) and len(axes) < 2 else axis
+
+
+def scalars_too(function: F) -> F:
+    """Lets a function along an axis take a 0-d x, as an array of one element; its results are 0-d then."""
+
+    @functools.wraps(function)
+    def call(x, *args, **kwargs):
+        if x.ndim:
+            return function(x, *args, **kwargs)
+        found = function(x.reshape((1,)), *args, **kwargs)
+        return tuple([y.reshape(()) for y in found]) if isinstance(found, tuple) else found.reshape(())
+
+    return call  # pyright: ignore[reportReturnType]

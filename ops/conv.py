@@ -14,7 +14,7 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import window
 from tensorgraph.ops.reduce import sum
-from tensorgraph.ops.window import How, Pool
+from tensorgraph.ops.window import How, Ints, Padding, Pool
 
 __all__ = [
     "conv1d",
@@ -97,7 +97,15 @@ _correlate_weight.vjp(
 
 
 # ---- what users call ------------------------------------------------------------------------------------------------
-def conv1d(input: Array, weight: Array, bias: Array = None, stride=1, padding=0, dilation=1, groups=1) -> Any:
+def conv1d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Any:
     """Convolution over one axis: `conv2d` with one axis less.
 
     input (N, C, L) or (C, L), weight (K, C/groups, S), bias (K,) -> (N, K, L').
@@ -105,7 +113,15 @@ def conv1d(input: Array, weight: Array, bias: Array = None, stride=1, padding=0,
     return _conv(window.how("conv1d", 1, stride, padding, dilation, groups), input, weight, bias)
 
 
-def conv2d(input: Array, weight: Array, bias: Array = None, stride=1, padding=0, dilation=1, groups=1) -> Any:
+def conv2d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Any:
     """Two-dimensional convolution (cross-correlation, as everywhere in deep learning: the kernel is not flipped).
 
     input (N, C, H, W) or (C, H, W), weight (K, C/groups, R, S), bias (K,) -> (N, K, H', W') with
@@ -130,7 +146,15 @@ def conv2d(input: Array, weight: Array, bias: Array = None, stride=1, padding=0,
     return _conv(window.how("conv2d", 2, stride, padding, dilation, groups), input, weight, bias)
 
 
-def conv3d(input: Array, weight: Array, bias: Array = None, stride=1, padding=0, dilation=1, groups=1) -> Any:
+def conv3d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Any:
     """Convolution over three axes: `conv2d` with one axis more.
 
     input (N, C, D, H, W) or (C, D, H, W), weight (K, C/groups, Q, R, S), bias (K,) -> (N, K, D', H', W').
@@ -145,17 +169,33 @@ def _conv(how: How, input: Any, weight: Any, bias: Any) -> Any:
 
 
 def conv_transpose1d(
-    input: Array, weight: Array, bias: Array = None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation=1,
 ) -> Any:
     """Transposed convolution over one axis: `conv_transpose2d` with one axis less.
 
     input (N, K, L) or (K, L), weight (K, C/groups, S), bias (C,) -> (N, C, L').
     """
-    return _conv_transpose(window.how("conv_transpose1d", 1, stride, padding, dilation, groups), input, weight, bias, output_padding)
+    return _conv_transpose(
+        window.how("conv_transpose1d", 1, stride, padding, dilation, groups), input, weight, bias, output_padding
+    )
 
 
 def conv_transpose2d(
-    input: Array, weight: Array, bias: Array = None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation=1,
 ) -> Any:
     """Transposed convolution: the adjoint of `conv2d` in its input, with the same weight.
 
@@ -167,17 +207,28 @@ def conv_transpose2d(
     Raises ShapeError, ArgumentError.
     Source: Zeiler et al., CVPR 2010.
     """
-    return _conv_transpose(window.how("conv_transpose2d", 2, stride, padding, dilation, groups), input, weight, bias, output_padding)
+    return _conv_transpose(
+        window.how("conv_transpose2d", 2, stride, padding, dilation, groups), input, weight, bias, output_padding
+    )
 
 
 def conv_transpose3d(
-    input: Array, weight: Array, bias: Array = None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation=1,
 ) -> Any:
     """Transposed convolution over three axes: `conv_transpose2d` with one axis more.
 
     input (N, K, D, H, W) or (K, D, H, W), weight (K, C/groups, Q, R, S), bias (C,) -> (N, C, D', H', W').
     """
-    return _conv_transpose(window.how("conv_transpose3d", 3, stride, padding, dilation, groups), input, weight, bias, output_padding)
+    return _conv_transpose(
+        window.how("conv_transpose3d", 3, stride, padding, dilation, groups), input, weight, bias, output_padding
+    )
 
 
 def _conv_transpose(how: How, input: Any, weight: Any, bias: Any, output_padding: Any) -> Any:
@@ -216,7 +267,7 @@ _unfold.vjp(input=lambda g, input_shape, pool: _fold(g, sizes=input_shape[2:], p
 _fold.vjp(input=lambda g, pool: _unfold(g, pool=pool))
 
 
-def unfold(input: Array, kernel_size, dilation=1, padding=0, stride=1) -> Any:
+def unfold(input: Array, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> Any:
     """The pixels of every window as columns (im2col).
 
     input (N, C, H, W) or (C, H, W) -> (N, C * R * S, L) with L = H' * W' windows, row by row; channels first, then the
@@ -228,7 +279,9 @@ def unfold(input: Array, kernel_size, dilation=1, padding=0, stride=1) -> Any:
     return _unfold(input, pool=pool)
 
 
-def fold(input: Array, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Any:
+def fold(
+    input: Array, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
+) -> Any:
     """Adds columns back into an image where `unfold` took them (col2im); windows that overlap add up.
 
     input (N, C * R * S, L) or (C * R * S, L) -> (N, C, *output_size). Raises ShapeError, ArgumentError.

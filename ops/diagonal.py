@@ -40,7 +40,7 @@ _diagonal_put.vjp(values=lambda g, offset, axis1, axis2: diagonal(g, offset, axi
 
 @spelled
 def diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any:
-    """Matrices with the last axis of x on a diagonal, zeros elsewhere.  x (..., N) -> (..., N, N), larger with an offset."""
+    """Matrices with the last axis of x on a diagonal, zeros elsewhere.  x (..., N) -> (..., M, M), M = N + |offset|."""
     if x.ndim == 0:
         raise ShapeError(f"diag_embed: {sig(x)} has no axes")
     axis1, axis2 = check_axes("diag_embed", (axis1, axis2), x.ndim + 1)
@@ -51,9 +51,14 @@ def diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any
 
 
 def diag(x: Any, k: int = 0) -> Any:
-    """A matrix with the vector x on its k-th diagonal, or the k-th diagonal of a matrix.  x (N,) -> (N, N);  (M, N) -> (min,)."""
+    """A matrix with the vector x on its k-th diagonal, or that diagonal of a matrix x.
+
+    x (N,) -> (N + |k|, N + |k|);  x (M, N) -> (min(M, N),), less with k.
+    """
     if x.ndim not in (1, 2):
-        raise ShapeError(f"diag: {sig(x)} is neither a vector nor a matrix", hint="diagonal and diag_embed work on batches")
+        raise ShapeError(
+            f"diag: {sig(x)} is neither a vector nor a matrix", hint="diagonal and diag_embed work on batches"
+        )
     return diagonal(x, k) if x.ndim == 2 else diag_embed(x, k)
 
 

@@ -19,7 +19,7 @@ from tensorgraph.ops.matmul import contract
 from tensorgraph.ops.reduce import sum as sum_
 from tensorgraph.ops.shape import permute_dims
 
-__all__ = ["einsum"]
+__all__ = ["bilinear", "einsum"]
 
 Labels = tuple[Any, ...]  # one per axis: a letter, or a negative integer for an axis under the ellipsis
 
@@ -209,3 +209,13 @@ def _next_pair(terms: list[Labels], output: Labels, size: dict[Any, int]) -> tup
         return volume(_product(a, b, others, output)) - volume(a) - volume(b), volume({*a, *b})
 
     return min(((i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))), key=cost)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """y_k = x1^T W_k x2 + b_k.  input1 (..., A), input2 (..., B), weight (K, A, B), bias (K,) or None -> (..., K)."""
+    if weight.ndim != 3 or input1.shape[-1:] != weight.shape[1:2] or input2.shape[-1:] != weight.shape[2:]:
+        raise ShapeError(
+            f"bilinear: inputs {sig(input1)} and {sig(input2)} do not fit weight {sig(weight)}, expected (K, A, B)"
+        )
+    y = einsum("...a,kab,...b->...k", input1, weight, input2)
+    return y if bias is None else y + bias

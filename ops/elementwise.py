@@ -19,7 +19,7 @@ __all__ = [
     "abs", "absolute", "add", "addcdiv", "addcmul", "astype", "cbrt", "clamp", "clip", "copysign", "div",
     "divide", "exp", "exp2", "expm1", "float_power", "fmax", "fmin", "lerp", "log", "log10", "log1p", "log2",
     "maximum", "minimum", "mul", "multiply", "nan_to_num", "neg", "negative", "positive", "pow", "power",
-    "reciprocal", "rsqrt", "sign", "sqrt", "square", "sub", "subtract", "true_divide", "where",
+    "reciprocal", "rsqrt", "sgn", "sign", "sqrt", "square", "sub", "subtract", "true_divide", "where",
 ]  # fmt: skip
 
 
@@ -421,3 +421,4 @@ div = true_divide = divide
 power = pow
 absolute = abs
 clamp = clip
+sgn = sign

@@ -68,7 +68,12 @@ def _rfft(be, x: Array, n: int, axis: int, norm: str):
     return be.fft.rfft(x, n, axis, norm)
 
 
-_rfft.vjp(x=lambda g, x_shape, n, axis, norm: _crop_or_pad(_fftn(g, (n,), (axis,), norm, False), x_shape, (axis,)))
+def _rfft_rule(g, x_shape, n, axis, norm):
+    whole = _irfft(_scale_middle(g.conj(), n, axis, 0.5), n, axis, OPPOSITE[norm])
+    return _crop_or_pad(whole, x_shape, (axis,))
+
+
+_rfft.vjp(x=_rfft_rule)
 
 
 @op
@@ -78,22 +83,22 @@ def _irfft(be, x: Array, n: int, axis: int, norm: str):
 
 
 def _irfft_rule(g, x_shape, n, axis, norm):
-    half = _rfft(g, n, axis, OPPOSITE[norm]).conj()
-    return _crop_or_pad(_double_middle(half, n, axis), x_shape, (axis,))
+    half = _scale_middle(_rfft(g, n, axis, OPPOSITE[norm]).conj(), n, axis, 2)
+    return _crop_or_pad(half, x_shape, (axis,))
 
 
 _irfft.vjp(x=_irfft_rule)
 
 
 @op
-def _double_middle(be, x: Array, n: int, axis: int):
-    """Entries of half a spectrum of length n that stand for two, themselves and their conjugate, doubled."""
+def _scale_middle(be, x: Array, n: int, axis: int, factor: float):
+    """The entries of half a spectrum of length n that stand for two, themselves and their conjugate, times a factor."""
     y = be.copy(x)
-    y[_along(x.ndim, axis, slice(1, (n + 1) // 2))] *= 2
+    y[_along(x.ndim, axis, slice(1, (n + 1) // 2))] *= factor
     return y
 
 
-_double_middle.vjp(x=lambda g, n, axis: _double_middle(g, n, axis))
+_scale_middle.vjp(x=lambda g, n, axis, factor: _scale_middle(g, n, axis, factor))
 
 
 @op

@@ -7,7 +7,9 @@ May import: elementwise, logic, index, shape, reduce.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tensorgraph.backends import check_dtype
 from tensorgraph.backends.indexing import Along
@@ -26,10 +28,15 @@ __all__ = [
     "masked_select", "one_hot", "put_along_axis", "scatter", "scatter_add", "take", "take_along_axis",
 ]  # fmt: skip
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
 def _integers(name: str, indices: Any) -> Any:
     """Indices as an array or tensor of integers."""
     if not hasattr(indices, "dtype"):
-        indices = asarray(indices, dtype=None if indices else "int64") if isinstance(indices, list) else asarray(indices)
+        indices = (
+            asarray(indices, dtype=None if indices else "int64") if isinstance(indices, list) else asarray(indices)
+        )
     if indices.dtype.kind not in "iu":
         raise DtypeError(f"{name}: indices are integers, got {sig(indices)}")
     return indices
@@ -39,16 +46,36 @@ def _at(axis: int, index: Any) -> Any:
     return (*(slice(None),) * axis, index) if axis else index
 
 
+def _scalars_too(function: F) -> F:
+    """PyTorch's functions take a 0-d x as a vector of one element; the result is 0-d (of gather: as the index is)."""
+
+    @functools.wraps(function)
+    def call(x, *args, **kwargs):
+        if x.ndim or len(args) < 2:
+            return function(x, *args, **kwargs)
+        axis, index, *rest = args
+        index = _integers(function.__name__, index)
+        rest = [reshape(a, (1,)) if getattr(a, "shape", None) == () else a for a in rest]
+        y = function(reshape(x, (1,)), axis, reshape(index, (-1,)), *rest, **kwargs)
+        return reshape(y, index.shape if function.__name__ == "gather" else ())
+
+    return call  # pyright: ignore[reportReturnType]
+
+
 # ---- the same index for everything along an axis --------------------------------------------------------------------
 @named
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Elements at `indices` along an axis; axis=None: of the flattened array.  x (A, N, B), indices (I, J), 1 -> (A, I, J, B)."""
+    """Elements at `indices` along an axis, of the flattened array for axis=None.
+
+    x (A, N, B), indices (I, J), 1 -> (A, I, J, B).
+    """
     indices = _integers("take", indices)
     if axis is None:
         return getitem(reshape(x, (-1,)), indices)
     return getitem(x, _at(check_axis("take", axis, x.ndim), indices))
 
 
+@_scalars_too
 @named
 def index_select(x: Any, axis: int, index: Any) -> Any:
     """PyTorch's name for `take` with one list of indices.  x (A, N, B), 1, index (I,) -> (A, I, B)."""
@@ -59,22 +86,25 @@ def index_select(x: Any, axis: int, index: Any) -> Any:
     return getitem(x, _at(at, reshape(index, (-1,))))
 
 
+@_scalars_too
 @named
 def index_add(x: Any, axis: int, index: Any, source: Any, alpha: float = 1) -> Any:
-    """x with `alpha * source` added at `index` along an axis.  x (A, N, B), 1, index (I,), source (A, I, B) -> (A, N, B).
+    """x with `alpha * source` added at `index` along an axis.
 
-    Where an index occurs twice both are added.
+    x (A, N, B), 1, index (I,), source (A, I, B) -> (A, N, B). Where an index occurs twice both are added.
     """
     at = check_axis("index_add", axis, x.ndim)
     return x + put_add(source if alpha == 1 else source * alpha, _at(at, _integers("index_add", index)), x.shape)
 
 
+@_scalars_too
 @named
 def index_copy(x: Any, axis: int, index: Any, source: Any) -> Any:
-    """x with `source` in the place of what is at `index` along an axis.  Shapes as in `index_add`; the last one stays."""
+    """x with `source` in the place of what is at `index` along an axis.  Shapes as in `index_add`; the last stays."""
     return put(x, _at(check_axis("index_copy", axis, x.ndim), _integers("index_copy", index)), source)
 
 
+@_scalars_too
 @named
 def index_fill(x: Any, axis: int, index: Any, value: Any) -> Any:
     """x with one value everywhere at `index` along an axis.  x (A, N, B), 1, index (I,) -> (A, N, B)."""
@@ -109,10 +139,13 @@ def _window(name: str, x: Any, index: Any, axis: int) -> tuple[slice, ...] | Non
     return tuple([slice(None) if d == axis else slice(m) for d, m in enumerate(index.shape)])
 
 
+@_scalars_too
 @named
 def gather(x: Any, axis: int, index: Any) -> Any:
     """PyTorch's gather: y[i, j] = x[index[i, j], j] for axis 0.  x (N, B), index (I, J) with J <= B -> (I, J)."""
     index, axis = _integers("gather", index), check_axis("gather", axis, x.ndim)
+    if 0 in index.shape:  # PyTorch lets an empty index have any shape
+        return getitem(reshape(x, (-1,)), index)
     window = _window("gather", x, index, axis)
     return getitem(x if window is None else getitem(x, window), Along(index, axis))
 
@@ -126,10 +159,12 @@ def _source(name: str, index: Any, source: Any) -> Any:
     return getitem(source, tuple([slice(m) for m in index.shape]))
 
 
+@_scalars_too
 @named
 def scatter(x: Any, axis: int, index: Any, source: Any) -> Any:
-    """PyTorch's scatter: x with y[index[i, j], j] = source[i, j] for axis 0.  x (N, B), index (I, J), source (I, J) or a number -> (N, B).
+    """PyTorch's scatter: a copy y of x with y[index[i, j], j] = source[i, j] for axis 0.
 
+    x (N, B), index (I, J), source (I, J) or larger, or a number -> (N, B).
     Where an index occurs more than once the last value stays, and only that one gets a gradient.
     """
     index, axis = _integers("scatter", index), check_axis("scatter", axis, x.ndim)
@@ -140,6 +175,7 @@ def scatter(x: Any, axis: int, index: Any, source: Any) -> Any:
     return put(x, window, put(getitem(x, window), Along(index, axis), source))
 
 
+@_scalars_too
 @named
 def scatter_add(x: Any, axis: int, index: Any, source: Any) -> Any:
     """PyTorch's scatter_add: as `scatter`, but adding; where an index occurs twice both are added."""
@@ -155,9 +191,7 @@ def scatter_add(x: Any, axis: int, index: Any, source: Any) -> Any:
 # ---- masks ----------------------------------------------------------------------------------------------------------
 @named
 def masked_fill(x: Any, mask: Any, value: Any) -> Any:
-    """x with `value` where the mask holds.  x (...), mask broadcast to x -> (...).  The gradient of x is 0 there."""
-    if common_shape("masked_fill", x.shape, mask.shape) != x.shape:
-        raise ShapeError(f"masked_fill: the mask {sig(mask)} is larger than {sig(x)}")
+    """x with `value` where the mask holds.  x (...), mask (...), broadcast together.  The gradient of x is 0 there."""
     return where(mask, value, x)
 
 
@@ -170,11 +204,12 @@ def masked_select(x: Any, mask: Any) -> Any:
 
 @named
 def masked_scatter(x: Any, mask: Any, source: Any) -> Any:
-    """x with the first elements of `source` where the mask holds, in row-major order.  mask broadcast to x -> shape of x.
+    """x with the first elements of `source` where the mask holds, in row-major order.
 
-    Raises ShapeError when `source` has too few elements.
+    x (...), mask (...), broadcast together. Raises ShapeError when `source` has too few elements.
     """
-    mask, flat = broadcast_to(mask, x.shape), reshape(source, (-1,))
+    shape, flat = common_shape("masked_scatter", x.shape, mask.shape), reshape(source, (-1,))
+    x, mask = [a if a.shape == shape else broadcast_to(a, shape) for a in (x, mask)]
     n = int(count_nonzero(mask))
     if flat.shape[0] < n:
         raise ShapeError(f"masked_scatter: the mask holds {n} times, the source {sig(source)} has fewer elements")
@@ -196,7 +231,9 @@ def one_hot(be, x: Array, num_classes: int = -1, dtype: object = "int64"):
     low, high = be.range_of(x)
     n = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= n:
-        raise OutOfRangeError(f"one_hot: class {low if low < 0 else high} is none of {n}", hint="classes are counted from 0")
+        raise OutOfRangeError(
+            f"one_hot: class {low if low < 0 else high} is none of {n}", hint="classes are counted from 0"
+        )
     return (x.reshape((*x.shape, 1)) == be.arange(n)).astype(check_dtype(dtype))
 
 

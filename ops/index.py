@@ -65,7 +65,7 @@ _put.vjp(x=lambda g, index: put(g, index, 0), values=_values_rule)
 
 
 def put(x: Any, index: Index, values: Any) -> Any:
-    """x with `x[index] = values` done to a copy: the way to write that stays in the graph.  x (...) -> (...), x's dtype.
+    """x with `x[index] = values` done to a copy: the way to write that stays in the graph.  x (...) -> (...).
 
     `values` broadcast to the shape of `x[index]`. Where an index occurs more than once its last value stays, and only
     that one gets a gradient. (NumPy's function `put` counts places in the flattened array: put(x.ravel(), i, v).)

@@ -17,8 +17,8 @@ from tensorgraph.ops.shape import atleast_1d, atleast_2d, atleast_3d, broadcast_
 from tensorgraph.spelling import spelled
 
 __all__ = [
-    "array_split", "chunk", "column_stack", "concat", "dstack", "hstack", "meshgrid", "repeat", "split", "stack", "tile",
-    "unstack", "vstack",
+    "array_split", "chunk", "column_stack", "concat", "dstack", "hstack", "meshgrid", "repeat", "split", "stack",
+    "tile", "unstack", "vstack",
 ]  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
 
 @spelled
 def chunk(x: Any, chunks: int, axis: int = 0) -> tuple[Any, ...]:
-    """At most `chunks` parts of equal size, of which the last may be shorter (PyTorch's meaning).  x (7,), 3 -> (3,), (3,), (1,)."""
+    """At most `chunks` parts of one size; the last may be shorter (as in PyTorch).  x (7,), 3 -> (3,), (3,), (1,)."""
     at = check_axis("chunk", axis, x.ndim)
     if chunks <= 0:
         raise ArgumentError(f"chunk: into {chunks} parts")
@@ -187,7 +187,7 @@ def chunk(x: Any, chunks: int, axis: int = 0) -> tuple[Any, ...]:
 
 
 # ---- the same several times -----------------------------------------------------------------------------------------
-def tile(x: Any, repetitions: int | Sequence[int]) -> Any:
+def tile(x: Any, repetitions: int | tuple[int, ...] | list[int]) -> Any:
     """x laid side by side `repetitions` times along each axis.  x (A, B), (2, 3) -> (2*A, 3*B)."""
     times = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)
     if any(n < 0 for n in times):
@@ -232,12 +232,14 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     if repeats < 0:
         raise ArgumentError(f"repeat: {repeats} times")
     shape = x.shape
-    spread = broadcast_to(reshape(x, (*shape[: at + 1], 1, *shape[at + 1 :])), (*shape[: at + 1], repeats, *shape[at + 1 :]))
+    spread = broadcast_to(
+        reshape(x, (*shape[: at + 1], 1, *shape[at + 1 :])), (*shape[: at + 1], repeats, *shape[at + 1 :])
+    )
     return reshape(spread, (*shape[:at], shape[at] * repeats, *shape[at + 1 :]))
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
-    """Coordinates of a grid from the coordinates along its axes.  x (N,), y (M,) -> two (M, N); with "ij" two (N, M)."""
+    """Coordinates of a grid from those along its axes.  x (N,), y (M,) -> two (M, N); with "ij" two (N, M)."""
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid: indexing {indexing!r}", hint='"xy" (NumPy) or "ij" (matrix order)')
     arrays = tuple([a if hasattr(a, "shape") else asarray(a) for a in arrays])

@@ -7,6 +7,7 @@ May import: the engine, and the files of ops before it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from operator import floordiv
 from typing import Any
@@ -19,12 +20,13 @@ from tensorgraph.ops.conv import as_batch, first
 from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.gather import put_along_axis, take_along_axis
 from tensorgraph.ops.reduce import amax, mean
-from tensorgraph.ops.window import SIZES, Pool
+from tensorgraph.ops.window import SIZES, Ints, Padding, Pool
 from tensorgraph.tensor import Tensor
 
 __all__ = [
-    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "global_avg_pool", "global_max_pool", "local_response_norm", "lp_pool1d",
-    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "global_avg_pool", "global_max_pool", "local_response_norm", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_pool1d",
+    "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
 
 
@@ -73,14 +75,26 @@ def _max(name: str, axes: int, input: Any, kernel_size, stride, padding, dilatio
 
 
 def max_pool1d(
-    input: Array, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False, return_indices: bool = False
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Largest element of every window: `max_pool2d` with one axis less.  input (N, C, L) or (C, L) -> (N, C, L')."""
     return _max("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
-    input: Array, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False, return_indices: bool = False
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Largest pixel of every window.
 
@@ -96,7 +110,13 @@ def max_pool2d(
 
 
 def max_pool3d(
-    input: Array, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False, return_indices: bool = False
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Largest voxel of every window: `max_pool2d` with one axis more.  input (N, C, D, H, W) -> (N, C, D', H', W')."""
     return _max("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -116,7 +136,9 @@ def _avg_put(be, values: Array, *, pool: Pool, divisor: Any, sizes: tuple):
     return be.sum_put(_divided(be, values, divisor), kernel, sizes, geometry)
 
 
-_avg_pool.vjp(input=lambda g, pool, divisor, input_shape: _avg_put(g, pool=pool, divisor=divisor, sizes=input_shape[2:]))
+_avg_pool.vjp(
+    input=lambda g, pool, divisor, input_shape: _avg_put(g, pool=pool, divisor=divisor, sizes=input_shape[2:])
+)
 _avg_put.vjp(values=lambda g, pool, divisor: _avg_pool(g, pool=pool, divisor=divisor))
 
 
@@ -143,19 +165,26 @@ def _avg(name: str, axes: int, input: Any, kernel_size, stride, padding, ceil_mo
     return first(y) if single else y
 
 
-def avg_pool1d(input: Array, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True) -> Any:
+def avg_pool1d(
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
     """Mean of every window: `avg_pool2d` with one axis less.  input (N, C, L) or (C, L) -> (N, C, L')."""
     return _avg("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(
     input: Array,
-    kernel_size,
-    stride=None,
-    padding=0,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-    divisor_override=None,
+    divisor_override: float | None = None,
 ) -> Any:
     """Mean of every window.
 
@@ -170,36 +199,58 @@ def avg_pool2d(
 
 def avg_pool3d(
     input: Array,
-    kernel_size,
-    stride=None,
-    padding=0,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-    divisor_override=None,
+    divisor_override: float | None = None,
 ) -> Any:
     """Mean of every window: `avg_pool2d` with one axis more.  input (N, C, D, H, W) -> (N, C, D', H', W')."""
     return _avg("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 # ---- unpooling ------------------------------------------------------------------------------------------------------
-def max_unpool1d(input: Array, indices: Array, kernel_size, stride=None, padding=0, output_size=None) -> Any:
+def max_unpool1d(
+    input: Array,
+    indices: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    output_size: Sequence[int] | None = None,
+) -> Any:
     """Puts maxima back where they were: `max_unpool2d` with one axis less.  input, indices (N, C, L) -> (N, C, L')."""
     return _unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
-def max_unpool2d(input: Array, indices: Array, kernel_size, stride=None, padding=0, output_size=None) -> Any:
+def max_unpool2d(
+    input: Array,
+    indices: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    output_size: Sequence[int] | None = None,
+) -> Any:
     """Zeros, with maxima put back where they were.
 
-    input (N, C, H, W) or (C, H, W), indices (the same shape, flat indices as `max_pool2d(..., return_indices=True)` gives
-    them) -> (N, C, H', W') with H' = (H - 1)*stride - 2*padding + kernel, or `output_size` (spatial sizes or the whole
-    shape). Where windows overlap and an index occurs twice, its last value stays and has the gradient.
+    input (N, C, H, W) or (C, H, W), indices (the same shape, flat indices as `max_pool2d(..., return_indices=True)`
+    gives them) -> (N, C, H', W') with H' = (H - 1)*stride - 2*padding + kernel, or `output_size` (spatial
+    sizes or the whole shape). Where windows overlap and an index occurs twice, its last value stays, and has the
+    gradient.
 
     Raises ShapeError, OutOfRangeError.
     """
     return _unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
-def max_unpool3d(input: Array, indices: Array, kernel_size, stride=None, padding=0, output_size=None) -> Any:
+def max_unpool3d(
+    input: Array,
+    indices: Array,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    output_size: Sequence[int] | None = None,
+) -> Any:
     """Puts maxima back where they were: `max_unpool2d` with one axis more.  input, indices (N, C, D, H, W)."""
     return _unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
 
@@ -208,7 +259,8 @@ def _unpool(name: str, axes: int, input: Any, indices: Any, kernel_size, stride,
     shape = tuple(input.shape)
     if len(shape) not in (axes + 1, axes + 2) or tuple(indices.shape) != shape:
         raise ShapeError(
-            f"{name}: input is {shape}, indices {tuple(indices.shape)}, expected (N, C, {SIZES[axes]}) or (C, {SIZES[axes]}) twice"
+            f"{name}: input is {shape}, indices are {tuple(indices.shape)}, "
+            f"expected (N, C, {SIZES[axes]}) or (C, {SIZES[axes]}) twice"
         )
     lead, sizes = shape[: len(shape) - axes], shape[len(shape) - axes :]
     kernel = window.per_axis(name, "kernel_size", window.hashable(kernel_size), axes)
@@ -218,7 +270,9 @@ def _unpool(name: str, axes: int, input: Any, indices: Any, kernel_size, stride,
     if output_size is not None:
         asked = tuple(output_size)[-axes:]
         if len(asked) != axes or any(abs(m - n) >= s for m, n, s in zip(asked, out, steps, strict=True)):
-            raise ShapeError(f"{name}: output_size={tuple(output_size)}, expected {out} give or take less than the stride {steps}")
+            raise ShapeError(
+                f"{name}: output_size={tuple(output_size)}, expected {out} give or take less than the stride {steps}"
+            )
         out = asked
     raw = input.array if isinstance(input, Tensor) else input
     plane = backend_of(raw).zeros((*lead, prod(out)), dtype=input.dtype)
@@ -235,7 +289,9 @@ def _adaptive_indices(be, input: Array, *, out: tuple):
     for axis, (n, m) in enumerate(zip(sizes, out, strict=True)):
         spans = window.spans(n, m)
         longest = max(map(len, spans))
-        at = be.asarray([[min(span.start + t, span.stop - 1) for t in range(longest)] for span in spans], dtype=be.int64)
+        at = be.asarray(
+            [[min(span.start + t, span.stop - 1) for t in range(longest)] for span in spans], dtype=be.int64
+        )
         shape = [1] * (2 * len(out))
         shape[axis], shape[len(out) + axis] = m, longest
         windows = windows + at.reshape(shape) * prod(sizes[axis + 1 :])
@@ -244,12 +300,12 @@ def _adaptive_indices(be, input: Array, *, out: tuple):
     return windows[be.arange(prod(out)), best].reshape(*input.shape[:2], *out)
 
 
-def adaptive_max_pool1d(input: Array, output_size, return_indices: bool = False) -> Any:
-    """Maxima of spans that cover the input: `adaptive_max_pool2d` with one axis less.  (N, C, L) -> (N, C, L')."""
+def adaptive_max_pool1d(input: Array, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of spans that cover the input: `adaptive_max_pool2d` with one axis less.  input (N, C, L)."""
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-def adaptive_max_pool2d(input: Array, output_size, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Array, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima of spans that cover the image, so that the output has the size asked for.
 
     input (N, C, H, W) or (C, H, W) -> (N, C, *output_size); spans and sizes as in `adaptive_avg_pool2d`. Ties take the
@@ -260,8 +316,8 @@ def adaptive_max_pool2d(input: Array, output_size, return_indices: bool = False)
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
-def adaptive_max_pool3d(input: Array, output_size, return_indices: bool = False) -> Any:
-    """Maxima of spans that cover the volume: `adaptive_max_pool2d` with one axis more.  (N, C, D, H, W) -> (N, C, *output_size)."""
+def adaptive_max_pool3d(input: Array, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of spans that cover the volume: `adaptive_max_pool2d` with one axis more.  input (N, C, D, H, W)."""
     return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
@@ -280,12 +336,16 @@ def _adaptive_max(name: str, axes: int, input: Any, output_size: Any, return_ind
 
 
 # ---- Lp norm, global, across channels -------------------------------------------------------------------------------
-def lp_pool1d(input: Array, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False) -> Any:
+def lp_pool1d(
+    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+) -> Any:
     """Lp norm of every window: `lp_pool2d` with one axis less.  input (N, C, L) or (C, L) -> (N, C, L')."""
     return _lp(avg_pool1d, 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(input: Array, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False) -> Any:
+def lp_pool2d(
+    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+) -> Any:
     """Lp norm of every window: (sum of x^p)^(1/p).
 
     input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). A window that reaches over the end (`ceil_mode`) counts as if it
@@ -294,7 +354,9 @@ def lp_pool2d(input: Array, norm_type: float, kernel_size, stride=None, ceil_mod
     return _lp(avg_pool2d, 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(input: Array, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False) -> Any:
+def lp_pool3d(
+    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+) -> Any:
     """Lp norm of every window: `lp_pool2d` with one axis more.  input (N, C, D, H, W) -> (N, C, D', H', W')."""
     return _lp(avg_pool3d, 3, input, norm_type, kernel_size, stride, ceil_mode)
 

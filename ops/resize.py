@@ -18,11 +18,11 @@ from tensorgraph.ops import window
 from tensorgraph.ops.conv import as_batch, first
 from tensorgraph.ops.pool import avg_pool1d, avg_pool2d, avg_pool3d
 from tensorgraph.ops.shape import permute_dims, reshape
-from tensorgraph.ops.window import hashable
+from tensorgraph.ops.window import Ints, hashable
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "channel_shuffle", "interpolate", "pixel_shuffle",
-    "pixel_unshuffle", "upsample",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "channel_shuffle", "interpolate",
+    "pixel_shuffle", "pixel_unshuffle", "upsample",
 ]  # fmt: skip
 
 
@@ -56,14 +56,15 @@ class Table:
 @op
 def _resample(be, x: Array, *, axis: int, table: Table):
     """Weighted sums of elements along an axis: y[i] = sum of weight * x[index] over entry i of the table."""
+    taps = table.taps()
+    if len(taps) == 1 and all(weight == 1 for weight in taps[0][1]):
+        return be.take(x, be.asarray(taps[0][0], dtype=be.int64), axis=axis)
     dtype = x.dtype if x.dtype.kind in "fc" else be.float32
     wide = be.float32 if dtype == be.float16 else dtype
     y = be.zeros((*x.shape[:axis], len(table.entries), *x.shape[axis + 1 :]), dtype=wide)
-    for index, weight in table.taps():
+    for index, weight in taps:
         part = be.take(x, be.asarray(index, dtype=be.int64), axis=axis)
-        if any(w != 1 for w in weight):
-            part = part * be.asarray(weight, dtype=y.real.dtype).reshape((-1, *(1,) * (x.ndim - axis - 1)))
-        y += part
+        y += part * be.asarray(weight, dtype=y.real.dtype).reshape((-1, *(1,) * (x.ndim - axis - 1)))
     return y.astype(dtype, copy=False)
 
 
@@ -92,7 +93,7 @@ MODES = {
 
 def interpolate(
     input: Array,
-    size: int | Sequence[int] | None = None,
+    size: Ints | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
@@ -110,10 +111,14 @@ def interpolate(
     """
     axes = len(input.shape) - 2
     if not 1 <= axes <= 3:
-        raise ShapeError(f"interpolate: input has {axes + 2} axes {tuple(input.shape)}, expected (N, C, sizes), one to three of them")
+        raise ShapeError(
+            f"interpolate: input has {axes + 2} axes {tuple(input.shape)}, expected (N, C, sizes), one to three of them"
+        )
     if mode not in MODES or axes not in MODES[mode]:
         fit = [name for name, accepted in MODES.items() if axes in accepted]
-        raise ArgumentError(f"interpolate: mode {mode!r} for {axes} spatial axes", hint=f"one of {', '.join(map(repr, fit))}")
+        raise ArgumentError(
+            f"interpolate: mode {mode!r} for {axes} spatial axes", hint=f"one of {', '.join(map(repr, fit))}"
+        )
     if align_corners is not None and not mode.endswith(("linear", "cubic")):
         raise ArgumentError(f"interpolate: align_corners means nothing with mode {mode!r}")
     if (size is None) == (scale_factor is None):
@@ -129,12 +134,22 @@ def interpolate(
     if recompute_scale_factor or mode == "area":
         factors = (None,) * axes
     corners = bool(align_corners)
-    same = [n == m and (factor is None or factor == 1 or corners) for n, m, factor in zip(sizes, out, factors, strict=True)]
+    same = [
+        n == m and (factor is None or factor == 1 or corners) for n, m, factor in zip(sizes, out, factors, strict=True)
+    ]
     arguments = zip(sizes, out, factors, same, strict=True)
-    return _resample_all(input, [None if skip else _table(mode, n, m, factor, corners) for n, m, factor, skip in arguments])
+    return _resample_all(
+        input, [None if skip else _table(mode, n, m, factor, corners) for n, m, factor, skip in arguments]
+    )
 
 
-def upsample(input: Array, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None) -> Any:
+def upsample(
+    input: Array,
+    size: Ints | None = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Any:
     """The older name of `interpolate`."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 
@@ -200,12 +215,12 @@ def _means(n: int, out: int) -> Table:
 
 
 # ---- adaptive average pooling ---------------------------------------------------------------------------------------
-def adaptive_avg_pool1d(input: Array, output_size) -> Any:
-    """Means of `output_size` spans that cover the input: `adaptive_avg_pool2d` with one axis less.  (N, C, L) -> (N, C, L')."""
+def adaptive_avg_pool1d(input: Array, output_size: Any) -> Any:
+    """Means of spans that cover the input: `adaptive_avg_pool2d` with one axis less.  input (N, C, L)."""
     return _adaptive_avg("adaptive_avg_pool1d", avg_pool1d, 1, input, output_size)
 
 
-def adaptive_avg_pool2d(input: Array, output_size) -> Any:
+def adaptive_avg_pool2d(input: Array, output_size: Any) -> Any:
     """Means of spans that cover the image, so that the output has the size asked for.
 
     input (N, C, H, W) or (C, H, W) -> (N, C, *output_size); an int serves both axes, None leaves an axis as it is.
@@ -216,8 +231,8 @@ def adaptive_avg_pool2d(input: Array, output_size) -> Any:
     return _adaptive_avg("adaptive_avg_pool2d", avg_pool2d, 2, input, output_size)
 
 
-def adaptive_avg_pool3d(input: Array, output_size) -> Any:
-    """Means of spans that cover the volume: `adaptive_avg_pool2d` with one axis more.  (N, C, D, H, W) -> (N, C, *output_size)."""
+def adaptive_avg_pool3d(input: Array, output_size: Any) -> Any:
+    """Means of spans that cover the volume: `adaptive_avg_pool2d` with one axis more.  input (N, C, D, H, W)."""
     return _adaptive_avg("adaptive_avg_pool3d", avg_pool3d, 3, input, output_size)
 
 
@@ -243,7 +258,10 @@ def pixel_shuffle(input: Array, upscale_factor: int) -> Any:
     *batch, channels, height, width = shape
     x = reshape(input, (*batch, channels // (r * r), r, r, height, width))
     n = len(batch)
-    return reshape(permute_dims(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2)), (*batch, channels // (r * r), height * r, width * r))
+    return reshape(
+        permute_dims(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2)),
+        (*batch, channels // (r * r), height * r, width * r),
+    )
 
 
 def pixel_unshuffle(input: Array, downscale_factor: int) -> Any:
@@ -257,7 +275,9 @@ def pixel_unshuffle(input: Array, downscale_factor: int) -> Any:
     *batch, channels, height, width = shape
     x = reshape(input, (*batch, channels, height // r, r, width // r, r))
     n = len(batch)
-    return reshape(permute_dims(x, (*range(n), n, n + 2, n + 4, n + 1, n + 3)), (*batch, channels * r * r, height // r, width // r))
+    return reshape(
+        permute_dims(x, (*range(n), n, n + 2, n + 4, n + 1, n + 3)), (*batch, channels * r * r, height // r, width // r)
+    )
 
 
 def channel_shuffle(input: Array, groups: int) -> Any:

@@ -13,7 +13,7 @@ from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, AxisError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import Axis, check_axes, check_axis
+from tensorgraph.ops.axes import Axis, check_axes, check_axis, scalar_axis, scalars_too
 from tensorgraph.ops.index import getitem, put, put_add
 from tensorgraph.ops.join import concat
 from tensorgraph.ops.move import flip, pad
@@ -45,6 +45,7 @@ def _cumsum(be, x: Array, axis: int, dtype: object = None):
 _cumsum.vjp(x=lambda g, axis: flip(_cumsum(flip(g, axis), axis), axis))
 
 
+@scalars_too
 @spelled
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Running sum along an axis; axis=None flattens x first.  x (...) -> (...).  Integers and booleans give int64."""
@@ -64,7 +65,9 @@ def _carried(g, a, axis):
     return flip(_recurrence(_delayed(flip(a, axis), axis), flip(g, axis), axis), axis)
 
 
-_recurrence.vjp(a=lambda g, a, y, axis: _carried(g, a, axis) * _delayed(y, axis), b=lambda g, a, axis: _carried(g, a, axis))
+_recurrence.vjp(
+    a=lambda g, a, y, axis: _carried(g, a, axis) * _delayed(y, axis), b=lambda g, a, axis: _carried(g, a, axis)
+)
 
 
 @spelled
@@ -92,6 +95,7 @@ def _cumprod_rule(g, x, y, axis):
 _cumprod.vjp(x=_cumprod_rule)
 
 
+@scalars_too
 @spelled
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Running product along an axis; axis=None flattens x first.  x (...) -> (...).  The gradient is exact at zeros."""
@@ -106,11 +110,11 @@ def prod(be, x: Array, axis: Axis = None, keepdims: bool = False, dtype: object 
 
     The gradient is exact where elements are zero: the product of the others.
     """
-    return be.prod(x, axis, keepdims, dtype if dtype is None else check_dtype(dtype))
+    return be.prod(x, axis if x.ndim else scalar_axis(axis), keepdims, dtype if dtype is None else check_dtype(dtype))
 
 
 def _prod_rule(g, x, axis, keepdims):
-    axes = check_axes("prod", axis, x.ndim)
+    axes = check_axes("prod", axis, x.ndim) if x.ndim else ()
     if not axes:
         return g
     line = merged(x, axes)
@@ -124,7 +128,9 @@ prod.vjp(x=_prod_rule)
 
 
 # ---- the array API's names ------------------------------------------------------------------------------------------
-def _cumulative(name: str, function: Any, start: int, x: Any, axis: int | None, dtype: Any, include_initial: bool) -> Any:
+def _cumulative(
+    name: str, function: Any, start: int, x: Any, axis: int | None, dtype: Any, include_initial: bool
+) -> Any:
     if axis is None:
         if x.ndim != 1:
             raise AxisError(f"{name}: {sig(x)} has {x.ndim} axes, so the axis must be named")
@@ -167,6 +173,7 @@ def _cummin(be, x: Array, axis: int):
 _cummin.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x_shape))
 
 
+@scalars_too
 @spelled
 def cummax(x: Any, axis: int = -1) -> tuple[Any, Any]:
     """The largest element so far and its index.  x (...) -> (...), (...) int64.
@@ -176,6 +183,7 @@ def cummax(x: Any, axis: int = -1) -> tuple[Any, Any]:
     return _cummax(x, check_axis("cummax", axis, x.ndim))
 
 
+@scalars_too
 @spelled
 def cummin(x: Any, axis: int = -1) -> tuple[Any, Any]:
     """The smallest element so far and its index; ties and NaN as in `cummax`.  x (...) -> (...), (...) int64."""
@@ -193,6 +201,8 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     if n < 0:
         raise ArgumentError(f"diff: {n} times")
     at = check_axis("diff", axis, x.ndim)
+    if n == 0:
+        return x
     x = _with_end(_with_end(x, prepend, at, front=True), append, at, front=False)
     for _ in range(n):
         later, earlier = getitem(x, _places(at, 1, None)), getitem(x, _places(at, None, -1))

@@ -14,7 +14,8 @@ from tensorgraph.ops.index import getitem, put_add
 from tensorgraph.ops.shape import reshape
 
 __all__ = [
-    "argwhere", "bincount", "histogram", "nonzero", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "argwhere", "bincount", "histogram", "nonzero", "unique", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values",
 ]  # fmt: skip
 
 
@@ -61,7 +62,11 @@ def _length(shape: Sequence[int]) -> tuple[int]:
 
 
 def unique(
-    x: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, equal_nan: bool = True
+    x: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    equal_nan: bool = True,
 ) -> Any:
     """The different values of x in order (NumPy's `unique`).  x (...) -> (K,), and what is asked for behind it.
 
@@ -75,24 +80,24 @@ def unique(
 
 
 def unique_all(x: Any) -> UniqueAll:
-    """The different values in order, first indices, inverse indices and counts (array API).  NaNs differ from each other."""
+    """The different values in order, first indices, inverse indices and counts (array API).  NaNs are all different."""
     return UniqueAll(*_unique(x, False))
 
 
 def unique_counts(x: Any) -> UniqueCounts:
-    """The different values in order, and how often each occurs (array API).  NaNs differ from each other."""
+    """The different values in order, and how often each occurs (array API).  NaNs are all different."""
     y, _, _, counts = _unique(x, False)
     return UniqueCounts(y, counts)
 
 
 def unique_inverse(x: Any) -> UniqueInverse:
-    """The different values in order, and the place of every element among them (array API).  NaNs differ from each other."""
+    """The different values in order, and the place of every element among them (array API).  NaNs are all different."""
     y, _, inverse, _ = _unique(x, False)
     return UniqueInverse(y, inverse)
 
 
 def unique_values(x: Any) -> Any:
-    """The different values in order (array API).  NaNs differ from each other."""
+    """The different values in order (array API).  NaNs are all different."""
     return _unique(x, False)[0]
 
 
@@ -114,9 +119,10 @@ def nonzero(x: Any) -> tuple[Any, ...]:
 # ---- how many -------------------------------------------------------------------------------------------------------
 @op
 def bincount(be, x: Array, weights: Array = None, minlength: int = 0):
-    """How often each of 0, 1, 2, ... occurs; with weights the sum of theirs.  x (N,) integer, weights (N,) -> (max + 1,).
+    """How often each of 0, 1, 2, ... occurs; with weights the sum of theirs.
 
-    At least `minlength` long. Differentiable in the weights. Raises OutOfRangeError for negative integers.
+    x (N,) integer, weights (N,) -> (max + 1,), at least `minlength` long. Differentiable in the
+    weights. Raises OutOfRangeError for negative integers.
     """
     if x.dtype.kind not in "iu":
         raise DtypeError(f"bincount: integers are counted, got {sig(x)}")
@@ -133,8 +139,15 @@ bincount.vjp(weights=lambda g, x: getitem(g, x))
 
 
 @op(aux=("edges",))
-def histogram(be, x: Array, bins: int | Sequence[float] = 10, range: Sequence[float] | None = None, weights: object = None, density: bool = False):
-    """How many elements fall into each of `bins` equal intervals of `range` (default: from the smallest to the largest).
+def histogram(
+    be,
+    x: Array,
+    bins: int | Sequence[float] = 10,
+    range: Sequence[float] | None = None,
+    weights: object = None,
+    density: bool = False,
+):
+    """How many elements fall into each of `bins` equal intervals of `range` (default: from smallest to largest).
 
     x (...) -> counts (bins,), edges (bins + 1,). A sequence of increasing edges makes intervals of its own; the last
     interval includes its right edge, the others do not. `weights` (...) are summed instead of counted; with
@@ -143,5 +156,6 @@ def histogram(be, x: Array, bins: int | Sequence[float] = 10, range: Sequence[fl
     if isinstance(bins, int) and bins <= 0:
         raise ArgumentError(f"histogram: {bins} bins")
     edges = bins if isinstance(bins, int) else be.asarray(getattr(bins, "array", bins))
-    weights = getattr(weights, "array", weights)
-    return be.histogram(x.reshape(-1), edges, range=range, weights=None if weights is None else weights.reshape(-1), density=density)
+    mass: Any = getattr(weights, "array", weights)
+    mass = None if mass is None else mass.reshape(-1)
+    return be.histogram(x.reshape(-1), edges, range=range, weights=mass, density=density)

@@ -82,7 +82,7 @@ def unflatten(x: Any, axis: int, sizes: Sequence[int]) -> Any:
 
 
 @spelled
-def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
+def expand_dims(x: Any, axis: int | tuple[int, ...] | list[int] = 0) -> Any:
     """New axes of size 1; `axis` says where they are in the result.  x (A, B), 1 -> (A, 1, B)."""
     many = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = check_axes("expand_dims", many, x.ndim + len(many))
@@ -181,7 +181,7 @@ def matrix_transpose(x: Any) -> Any:
     return swapaxes(x, -1, -2)
 
 
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(x: Any, source: int | tuple[int, ...] | list[int], destination: int | tuple[int, ...] | list[int]) -> Any:
     """Axes moved to other positions, the rest in their order.  x (A, B, C), 0, -1 -> (B, C, A)."""
     sources = check_axes("moveaxis", source if isinstance(source, (tuple, list)) else (source,), x.ndim)
     places = check_axes("moveaxis", destination if isinstance(destination, (tuple, list)) else (destination,), x.ndim)

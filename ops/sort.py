@@ -14,13 +14,14 @@ from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, OutOfRangeError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import Axis, check_axes, check_axis, kept_shape
+from tensorgraph.ops.axes import Axis, check_axes, check_axis, kept_shape, scalar_axis, scalars_too
 from tensorgraph.ops.elementwise import astype, where
 from tensorgraph.ops.index import getitem, put_add
 from tensorgraph.ops.join import stack
 from tensorgraph.ops.logic import isnan
 from tensorgraph.ops.shape import merged, reshape
 from tensorgraph.spelling import spelled
+from tensorgraph.tensor import Tensor
 
 __all__ = ["argmax", "argmin", "argsort", "median", "quantile", "searchsorted", "sort", "topk"]
 
@@ -35,6 +36,7 @@ def _sort(be, x: Array, axis: int, descending: bool):
 _sort.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x_shape))
 
 
+@scalars_too
 @spelled
 def sort(x: Any, axis: int | None = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in order along an axis; axis=None flattens x first.  x (...) -> (...).
@@ -52,9 +54,11 @@ def argsort(be, x: Array, axis: int | None = -1, descending: bool = False, stabl
 
     Equal elements keep their order, whatever `stable` says.
     """
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    return be.order(x, check_axis("argsort", axis, x.ndim), descending)
+    shape = x.shape
+    if axis is None or not shape:
+        x, axis = x.reshape(-1), 0 if axis is None else axis
+    y = be.order(x, check_axis("argsort", axis, x.ndim), descending)
+    return y if shape else y.reshape(())
 
 
 @op(aux=("indices",))
@@ -66,11 +70,13 @@ def _topk(be, x: Array, k: int, axis: int, largest: bool):
 _topk.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x_shape))
 
 
+@scalars_too
 @spelled
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Any, Any]:
-    """The k largest (or smallest) elements along an axis, the outermost first, and their indices.  x (..., N) -> (..., k) twice.
+    """The k largest (or smallest) elements along an axis, the outermost first, and their indices.
 
-    They are in order whatever `sorted` says. Raises ShapeError when k is larger than the axis.
+    x (..., N) -> (..., k), (..., k) int64. They are in order whatever `sorted` says.
+    Raises ShapeError when k is larger than the axis.
     """
     at = check_axis("topk", axis, x.ndim)
     if not 0 <= k <= x.shape[at]:
@@ -81,7 +87,9 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = Tr
 # ---- which one ------------------------------------------------------------------------------------------------------
 def _arg(name: str, x: Any, axis: int | None, keepdims: bool) -> Any:
     if axis is not None:
-        check_axis(name, axis, x.ndim)
+        check_axis(name, axis, x.ndim or 1)
+    if not x.ndim:
+        axis = None
     y = getattr(x, name)(axis=axis)
     return y.reshape(kept_shape(x.shape, axis)) if keepdims else y
 
@@ -113,7 +121,7 @@ def _ranks(n: int, q: float, method: str) -> tuple[int, int, float]:
     """Two neighbouring places among n sorted elements, and how far the quantile is from the first to the second."""
     place = q * (n - 1)
     low, high = math.floor(place), math.ceil(place)
-    if method == "lower":
+    if method == "lower" or low == high:
         return low, low, 0
     if method == "higher":
         return high, high, 0
@@ -121,25 +129,25 @@ def _ranks(n: int, q: float, method: str) -> tuple[int, int, float]:
         near = round(place)  # half to even, as NumPy does
         return near, near, 0
     if method == "midpoint":
-        return low, high, 0.5 if high > low else 0
+        return low, high, 0.5
     return low, high, place - low
 
 
 def _line(name: str, x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """x sorted along one last axis into which the reduced axes were merged, and those axes."""
-    axes = check_axes(name, axis, x.ndim)
+    axes = check_axes(name, axis, x.ndim) if x.ndim or scalar_axis(axis) else ()
     if x.dtype.kind in "iub":
         x = astype(x, "float32")
-    line = merged(x, axes)
-    if line.shape[-1:] == (0,) or (not axes and x.ndim):
+    line = merged(x, axes) if x.ndim else reshape(x, (1,))
+    if line.shape[-1:] == (0,):
         raise ShapeError(f"{name}: {sig(x)} has no elements along axis {axis}, and there is no {name} of nothing")
     return sort(line, -1), axes
 
 
-def _between(line: Any, low: int, high: int, part: float) -> Any:
+def _between(line: Any, low: int, high: int, part: Any) -> Any:
     """The value at a place of sorted lines; NaN where a line holds one."""
     y = getitem(line, (..., low))
-    if part:
+    if high != low:
         y = y + (getitem(line, (..., high)) - y) * part
     last = getitem(line, (..., -1))
     return where(isnan(last), last, y)
@@ -147,13 +155,14 @@ def _between(line: Any, low: int, high: int, part: float) -> Any:
 
 @spelled
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The middle element in order, the mean of the two middle ones of an even number (NumPy's meaning); NaN if there is any.
+    """The middle element in order, of an even number the mean of the two in the middle (as in NumPy).
 
-    x (...) -> without the reduced axes; integers give float32. The gradient goes to the middle elements.
+    x (...) -> without the reduced axes; integers give float32. NaN if there is any. The gradient goes to the
+    middle elements.
     """
     line, axes = _line("median", x, axis)
     n = line.shape[-1]
-    y = _between(line, (n - 1) // 2, n // 2, 0.5 if n % 2 == 0 else 0)
+    y = _between(line, (n - 1) // 2, n // 2, 0.5)
     return reshape(y, kept_shape(x.shape, axes)) if keepdims else y
 
 
@@ -161,29 +170,37 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Any:
     """The value below which the part q of the elements lies; NaN if there is any.  x (...) -> without the reduced axes.
 
-    q is a number, or a list of Q numbers, which gives a first axis (Q, ...); it has no gradient. Between two elements
-    `method` decides: "linear", "lower", "higher", "nearest", "midpoint". Raises OutOfRangeError for q outside 0..1.
+    q is a number, or a vector of Q numbers, which gives a first axis (Q, ...). Between two elements `method` decides:
+    "linear", "lower", "higher", "nearest", "midpoint"; with "linear" a tensor q gets a gradient too. Raises
+    OutOfRangeError for q outside 0..1.
     """
     if method not in METHODS:
         raise ArgumentError(f"quantile: unknown method {method!r}", hint=f"one of {', '.join(METHODS)}")
-    many = q if isinstance(q, (int, float)) else asarray(q, dtype="float64" if isinstance(q, (list, tuple)) else None).tolist()
-    if isinstance(many, list) and many and isinstance(many[0], list):
+    if not isinstance(q, (int, float, Tensor)):
+        q = asarray(q, dtype="float64")
+    places = q if isinstance(q, (int, float)) else q.tolist()
+    if getattr(q, "ndim", 0) > 1:
         raise ShapeError(f"quantile: q is {sig(q)}, it may have one axis")
-    for one in many if isinstance(many, list) else [many]:
+    for one in places if isinstance(places, list) else [places]:
         if not 0 <= one <= 1:
             raise OutOfRangeError(f"quantile: q = {one} does not lie between 0 and 1")
     line, axes = _line("quantile", x, axis)
+    n = line.shape[-1]
+    slopes = isinstance(q, Tensor) and q.requires_grad and method == "linear"
 
-    def value(one: float) -> Any:
-        y = _between(line, *_ranks(line.shape[-1], one, method))
+    def value(one: float, index: Any) -> Any:
+        low, high, part = _ranks(n, one, method)
+        y = _between(line, low, high, getitem(q, index) * (n - 1) - low if slopes else part)
         return reshape(y, kept_shape(x.shape, axes)) if keepdims else y
 
-    return stack([value(one) for one in many]) if isinstance(many, list) else value(many)
+    return stack([value(one, i) for i, one in enumerate(places)]) if isinstance(places, list) else value(places, ())
 
 
 # ---- search ---------------------------------------------------------------------------------------------------------
 @op
-def searchsorted(be, x1: Array, x2: Array, side: str = "left", sorter: Sequence[int] | None = None, right: bool = False):
+def searchsorted(
+    be, x1: Array, x2: Array, side: str = "left", sorter: Sequence[int] | None = None, right: bool = False
+):
     """Where the elements of x2 belong in the sorted vector x1.  x1 (N,), x2 (...) -> (...) int64, from 0 to N.
 
     side="left": in front of equal elements, "right" (or PyTorch's `right=True`): behind them. `sorter` are the indices

@@ -58,14 +58,16 @@ def logaddexp2(be, a: Array, b: Array):
     return be.logaddexp2(a, b)
 
 
-def _share(a, b, scale=1):
-    """exp(a) / (exp(a) + exp(b)), from the difference, which is 0 for equal infinities."""
+def _gap(a, b):
+    """a - b, and 0 for equal infinities."""
     same = isinf(a) & (a == b)
-    return sigmoid((where(same, 0, a) - where(same, 0, b)) * scale)
+    return where(same, 0, a) - where(same, 0, b)
 
 
-logaddexp.vjp(a=lambda g, a, b: g * _share(a, b), b=lambda g, a, b: g * _share(b, a))
-logaddexp2.vjp(a=lambda g, a, b: g * _share(a, b, math.log(2)), b=lambda g, a, b: g * _share(b, a, math.log(2)))
+logaddexp.vjp(a=lambda g, a, b: g * sigmoid(_gap(a, b)), b=lambda g, a, b: g * sigmoid(_gap(b, a)))
+logaddexp2.vjp(
+    a=lambda g, a, b: g * sigmoid(_gap(a, b) * math.log(2)), b=lambda g, a, b: g * sigmoid(_gap(b, a) * math.log(2))
+)
 
 
 @op(broadcasts=True)

@@ -13,7 +13,7 @@ from tensorgraph.ops.elementwise import sqrt, where
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh",
-    "atan", "atan2", "atanh", "cos", "cosh", "deg2rad", "hypot", "rad2deg", "sin", "sinc", "sinh", "tan",
+    "atan", "atan2", "atanh", "cos", "cosh", "deg2rad", "degrees", "hypot", "rad2deg", "radians", "sin", "sinc", "sinh", "tan",
     "tanh",
 ]  # fmt: skip
 
@@ -170,5 +170,6 @@ def sinc(x: Any):
     return _sinc(x)
 
 
+radians, degrees = deg2rad, rad2deg
 arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
 arcsinh, arccosh, arctanh = asinh, acosh, atanh

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from tensorgraph.backends.convolution import Geometry
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError
 
 __all__: list[str] = []
+
+Ints: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 SIZES = ("", "L", "H, W", "D, H, W")
 KERNEL = ("", "S", "R, S", "Q, R, S")
@@ -66,7 +69,9 @@ def _total(same: str, n: int, kernel: int, stride: int, dilation: int) -> int:
     return span if same == "same_symmetric" else max(0, (-(-n // stride) - 1) * stride + span + 1 - n)
 
 
-def pads(how: How, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple, dilation: tuple) -> tuple[tuple[int, int], ...]:
+def pads(
+    how: How, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple, dilation: tuple
+) -> tuple[tuple[int, int], ...]:
     """(before, after) for every axis."""
     padding = how.padding
     if isinstance(padding, Pads):
@@ -84,7 +89,9 @@ def pads(how: How, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tupl
         return tuple((b, a) if padding != "same_lower" else (a, b) for b, a in pairs)
     if isinstance(padding, tuple) and any(isinstance(p, tuple) for p in padding):
         if len(padding) != how.axes or not all(isinstance(p, tuple) and len(p) == 2 for p in padding):
-            raise ArgumentError(f"{how.name}: padding={padding} must hold one (before, after) for each of {how.axes} axes")
+            raise ArgumentError(
+                f"{how.name}: padding={padding} must hold one (before, after) for each of {how.axes} axes"
+            )
         return tuple(per_axis(how.name, "padding", p, 2, least=0) for p in padding)  # pyright: ignore[reportReturnType]
     return tuple((p, p) for p in per_axis(how.name, "padding", padding, how.axes, least=0))
 
@@ -96,7 +103,7 @@ def complain_no_pixel(how: How, geometry: Geometry, sizes: tuple, kernel: tuple)
     n, k, s, d = sizes[axis], kernel[axis], geometry.stride[axis], geometry.dilation[axis]
     before, after = geometry.padding[axis]
     return ShapeError(
-        f"{how.name}: the output would have no pixel: input sizes {sizes}, kernel {kernel}; along spatial axis {axis} "
+        f"{how.name}: the output would have no pixel: input {sizes}, kernel {kernel}; along spatial axis {axis} "
         f"floor(({n} + {before} + {after} - {d}*({k} - 1) - 1) / {s}) + 1 = {out[axis]}",
         hint="a smaller kernel or dilation, or more padding",
     )
@@ -106,7 +113,20 @@ def check_rank(how: How, shape: tuple[int, ...]) -> None:
     """One axis for images, one for channels, and the spatial ones."""
     if len(shape) != how.axes + 2:
         one = f"(C, {SIZES[how.axes]})"
-        raise ShapeError(f"{how.name}: input has {len(shape)} axes {shape}, expected (N, C, {SIZES[how.axes]}) or {one}")
+        raise ShapeError(
+            f"{how.name}: input has {len(shape)} axes {shape}, expected (N, C, {SIZES[how.axes]}) or {one}"
+        )
+
+
+def _channel_hint(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> str:
+    channels, expected = input_shape[1], weight_shape[1] * how.groups
+    if input_shape[-1] == expected:
+        return f"channels come second: (N, C, {SIZES[how.axes]})"
+    if input_shape[0] == expected == 1:
+        return f"an input (C, {SIZES[how.axes]}) is one image; {channels} images of one channel are x[:, None]"
+    if how.groups == expected == 1 and weight_shape[0] % channels == 0:
+        return f"groups={channels} convolves every channel by itself"
+    return f"a weight ({weight_shape[0]}, {channels // how.groups}, {KERNEL[how.axes]}) would fit"
 
 
 @lru_cache(maxsize=1024)
@@ -115,20 +135,16 @@ def convolution(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int,
     name, axes = how.name, how.axes
     check_rank(how, input_shape)
     if len(weight_shape) != axes + 2:
-        raise ShapeError(f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})")
+        raise ShapeError(
+            f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})"
+        )
     groups = per_axis(name, "groups", how.groups, 1)[0]
     channels, expected = input_shape[1], weight_shape[1] * groups
     if channels != expected:
-        single = f"; an input with {axes + 1} axes is one image (C, {SIZES[axes]})" if input_shape[0] == 1 else ""
-        last = input_shape[-1] == expected and channels != expected
         raise ShapeError(
             f"{name}: input has {channels} channels, weight expects {expected} "
             f"(weight (K, C/groups, {KERNEL[axes]}) = {weight_shape}, groups={groups})",
-            hint=f"channels come second: permute the input to (N, C, {SIZES[axes]})"
-            if last
-            else f"groups={channels // weight_shape[1]} would fit"
-            if groups == 1 and weight_shape[1] and channels % weight_shape[1] == 0 and weight_shape[0] % (channels // weight_shape[1]) == 0 and channels > weight_shape[1] == 1
-            else f"the weight needs the shape ({weight_shape[0]}, {channels // groups}, ...)" + single,
+            hint=_channel_hint(how, input_shape, weight_shape),
         )
     if weight_shape[0] % groups:
         raise ShapeError(f"{name}: groups={groups} does not divide the {weight_shape[0]} output channels")
@@ -169,7 +185,9 @@ def pooling(pool: Pool, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], 
     stride = kernel if how.stride in (None, ()) else per_axis(name, "stride", how.stride, axes)
     dilation = per_axis(name, "dilation", how.dilation, axes)
     padding = pads(how, sizes, kernel, stride, dilation)
-    if pool.half and any(max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(padding, kernel, dilation, strict=True)):
+    if pool.half and any(
+        max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(padding, kernel, dilation, strict=True)
+    ):
         raise ArgumentError(
             f"{name}: padding={how.padding} is more than half of the kernel {kernel} (dilation {dilation}): a window "
             "could lie in the padding altogether"
@@ -199,7 +217,9 @@ def counts(pool: Pool, input_shape: tuple[int, ...], include_pad: bool) -> int |
     sizes = input_shape[2:]
     asked = pads(pool.how, sizes, kernel, geometry.stride, geometry.dilation)
     along = []
-    for n, k, s, (before, after), out in zip(sizes, kernel, geometry.stride, asked, geometry.output(sizes, kernel), strict=True):
+    for n, k, s, (before, after), out in zip(
+        sizes, kernel, geometry.stride, asked, geometry.output(sizes, kernel), strict=True
+    ):
         low, high = (-before, n + after) if include_pad else (0, n)
         along.append(tuple(min(i * s - before + k, high) - max(i * s - before, low) for i in range(out)))
     return prod(kernel) if all(set(c) == {k} for c, k in zip(along, kernel, strict=True)) else tuple(along)
@@ -213,34 +233,44 @@ def transposed_sizes(
     name, axes = how.name, how.axes
     check_rank(how, input_shape)
     if len(weight_shape) != axes + 2:
-        raise ShapeError(f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})")
+        raise ShapeError(
+            f"{name}: weight has {len(weight_shape)} axes {weight_shape}, expected (K, C/groups, {KERNEL[axes]})"
+        )
     if input_shape[1] != weight_shape[0]:
         raise ShapeError(
             f"{name}: input has {input_shape[1]} channels, weight expects {weight_shape[0]} "
             f"(weight (K, C/groups, {KERNEL[axes]}) = {weight_shape}, K are the input's channels)"
         )
     if isinstance(how.padding, str):
-        raise ArgumentError(f"{name}: padding={how.padding!r} has no meaning here", hint="an int, one int or one (before, after) per axis")
+        raise ArgumentError(
+            f"{name}: padding={how.padding!r} has no meaning here",
+            hint="an int, one int or one (before, after) per axis",
+        )
     stride = per_axis(name, "stride", how.stride, axes)
     dilation = per_axis(name, "dilation", how.dilation, axes)
     extra = per_axis(name, "output_padding", output_padding, axes, least=0)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ArgumentError(f"{name}: output_padding={extra} must be smaller than the stride {stride} or the dilation {dilation}")
+        raise ArgumentError(
+            f"{name}: output_padding={extra} must be smaller than the stride {stride} or the dilation {dilation}"
+        )
     padding = pads(how, input_shape[2:], weight_shape[2:], stride, dilation)
     sizes = tuple(
         (n - 1) * s - before - after + d * (k - 1) + e + 1
-        for n, s, (before, after), d, k, e in zip(input_shape[2:], stride, padding, dilation, weight_shape[2:], extra, strict=True)
+        for n, s, (before, after), d, k, e in zip(
+            input_shape[2:], stride, padding, dilation, weight_shape[2:], extra, strict=True
+        )
     )
     if min(sizes) < 1:
         raise ShapeError(
-            f"{name}: the output would have no pixel: sizes {sizes} from input {input_shape[2:]}, kernel {weight_shape[2:]}, padding {padding}"
+            f"{name}: the output would have no pixel: sizes {sizes} from input {input_shape[2:]}, "
+            f"kernel {weight_shape[2:]}, padding {padding}"
         )
     return sizes
 
 
 @lru_cache(maxsize=1024)
 def untransposed(how: How, input_shape: tuple[int, ...], weight_shape: tuple[int, ...], output_padding: Any) -> How:
-    """The convolution whose adjoint a transposed one is: where `output_padding` would give it windows more, it crops."""
+    """The convolution whose adjoint a transposed one is; where `output_padding` would give more windows, it crops."""
     if output_padding == 0:
         return how
     stride = per_axis(how.name, "stride", how.stride, how.axes)
@@ -260,12 +290,16 @@ def spans(n: int, out: int) -> list[range]:
 def adaptive_sizes(name: str, axes: int, shape: Sequence[int], output_size: Any) -> tuple[int, ...]:
     """The sizes asked for, with None filled in."""
     if len(shape) not in (axes + 1, axes + 2):
-        raise ShapeError(f"{name}: input has {len(shape)} axes {tuple(shape)}, expected (N, C, {SIZES[axes]}) or (C, {SIZES[axes]})")
+        raise ShapeError(
+            f"{name}: input has {len(shape)} axes {tuple(shape)}, expected (N, C, {SIZES[axes]}) or (C, {SIZES[axes]})"
+        )
     asked = hashable(output_size)
     asked = asked if isinstance(asked, tuple) else (asked,) * axes
     sizes = tuple(shape[len(shape) - axes :])
     if len(asked) != axes or any(m is not None and (not hasattr(m, "__index__") or m < 1) for m in asked):
-        raise ArgumentError(f"{name}: output_size={output_size} must hold one size from 1 up, or None, for each of {axes} axes")
+        raise ArgumentError(
+            f"{name}: output_size={output_size} must hold one size from 1 up, or None, for each of {axes} axes"
+        )
     if 0 in sizes:
         raise ShapeError(f"{name}: input {tuple(shape)} has no pixel")
     return tuple(n if m is None else int(m) for n, m in zip(sizes, asked, strict=True))

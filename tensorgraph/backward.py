@@ -236,7 +236,7 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
 
 def _leading_to(wanted: set[int], roots: list[Node]) -> set[int]:
     """Serials of the nodes from which a wanted node can be reached downwards."""
-    lowest = min(wanted)
+    lowest = min(wanted, default=0)
     seen: dict[int, Node] = {}
     stack = list(roots)
     while stack:

@@ -118,6 +118,7 @@ def returns(name: str, function: Any) -> str:
 def plain(annotation: Any) -> str:
     """An annotation as text if it is made of plain names, else Any."""
     written = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "Any")
+    written = re.sub(r"\bAxis\b", "int | tuple[int, ...] | list[int] | None", written)  # of ops/axes.py
     if written == "None" or annotation is None:
         return "None"
     if set(re.findall(r"[\w.]+", written)) - PLAIN - {"..."} or written == "_empty":

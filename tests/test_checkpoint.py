@@ -81,3 +81,19 @@ def test_checkpoint_of_a_function_that_changes():
     flip = iter([True, False])
     with pytest.raises(tg.GraphError, match="recorded other operations when it ran again"):
         tg.checkpoint(lambda x: tg.sin(x) if next(flip) else tg.exp(x), leaf(1.0)).backward()
+
+
+def test_checkpoint_of_several_arguments_and_results():
+    def part(a, b, *, scale):
+        return {"sum": [a + b * scale], "product": a * b}
+
+    a, b = leaf(2.0), leaf(5.0)
+    results = tg.checkpoint(part, a, b, scale=3.0)
+    ga, gb = tg.grad(results["sum"][0] * 10.0 + results["product"], (a, b))
+    assert (ga.item(), gb.item()) == (15.0, 32.0)
+
+
+def test_checkpoint_under_no_grad_is_a_plain_call():
+    with tg.no_grad():
+        assert tg.checkpoint(tg.exp, leaf(0.0)).node is None
+    assert tg.checkpoint(tg.exp, tg.tensor(0.0)).node is None

@@ -7,6 +7,7 @@ import pytest
 
 import tensorgraph as tg
 from tensorgraph.operation import Array, op
+from tests.fence import FenceArray
 
 
 def leaf(*values, dtype=tg.float64) -> tg.Tensor:
@@ -278,3 +279,40 @@ def test_mistakes_in_a_function_class():
 
     with pytest.raises(tg.GraphError, match=r"NoTensor.forward: result 0 is float 3.0, not a tensor"):
         NoTensor.apply(a)
+
+
+class Standardize(tg.Function):
+    """Values without their mean, and the mean itself, which carries no gradient."""
+
+    @staticmethod
+    def forward(ctx, x, *, scale=1.0):
+        mean = x.mean()
+        ctx.scale = scale
+        ctx.mark_non_differentiable(mean)
+        return (x - mean) * scale, mean
+
+    @staticmethod
+    def backward(ctx, g, gmean):
+        assert gmean is None
+        return (g - g.mean()) * ctx.scale
+
+
+def test_function_class_with_keywords_and_results_without_gradient():
+    x = leaf(1.0, 2.0, 6.0)
+    y, mean = Standardize.apply(x, scale=2.0)
+    assert (y.requires_grad, mean.requires_grad) == (True, False)
+    assert mean.item() == 3.0
+    assert_values(tg.grad(y, x, np.array([1.0, 0.0, 0.0])), [4 / 3, -2 / 3, -2 / 3])
+
+
+def test_both_forms_run_on_any_device(fence):
+    @tg.op
+    def cube(be, x):
+        return be.power(x, 3)
+
+    cube.vjp(x=lambda g, x: g * 3 * x * x)
+    for f in (cube, lambda x: Power.apply(x, 3)):
+        x = tg.Tensor(FenceArray(np.array([1.0, 2.0]))).requires_grad_()
+        (g,) = tg.grad(f(x).sum(), [x], create_graph=True)
+        assert g.device == "fence"
+        assert fence.to_host(tg.grad(g.sum(), x).array).tolist() == [6.0, 12.0]

@@ -37,7 +37,8 @@ def files(folder: Path) -> set[str]:
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, DEMO, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, DEMO, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 def test_a_short_run(demo, tmp_path):

@@ -210,6 +210,7 @@ def test_grad_of_several():
     gx, gw = tg.grad(x * w, (x, w))
     assert_values(gx, 3.0)
     assert_values(gw, 2.0)
+    assert tg.grad(x * w, ()) == ()
     (gx,) = tg.grad([x * w, x * x], [x])
     assert_values(gx, 7.0)
     (gx,) = tg.grad([x * w, x * x], [x], [tg.tensor(1.0, dtype=tg.float64), 10.0])

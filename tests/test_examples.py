@@ -47,3 +47,11 @@ def test_the_page_for_pytorchs_people_names_every_translated_spelling():
     quoted = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", rows))))
     spelled = {*spelling.KEYWORDS.values(), *spelling.METHODS, *spelling.FUNCTIONS}
     assert not sorted(spelled - quoted)
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
+def test_stored_notebooks_name_no_machine(notebook):
+    text = notebook.read_text(encoding="utf-8")
+    traces = ("/home/", "/Users/", "/tmp/", "ipykernel_", str(ROOT), "language_info", " at 0x")
+    found = [trace for trace in traces if trace in text]
+    assert not found, f"{found}: write it with `python3 dev.py notebooks`"

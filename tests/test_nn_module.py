@@ -277,7 +277,11 @@ def test_modules_are_freed_without_the_collector():
 
 # ---- calling -------------------------------------------------------------------------------------------------------
 def test_hooks_see_and_replace_arguments_and_output():
-    layer, seen = nn.Identity(), []
+    class Same(nn.Module):
+        def forward(self, x, option=0):
+            return x
+
+    layer, seen = Same(), []
     before = layer.register_forward_pre_hook(lambda m, args: (args[0] * 2,))
     layer.register_forward_pre_hook(lambda m, args, kwargs: seen.append(kwargs), with_kwargs=True)
     after = layer.register_forward_hook(lambda m, args, y: y + 1)
@@ -288,7 +292,6 @@ def test_hooks_see_and_replace_arguments_and_output():
     before.remove()
     after()
     assert layer(tg.tensor(3.0)).item() == 3
-    assert nn.Identity()._before == ()
 
 
 def test_errors_know_the_module():

@@ -297,7 +297,8 @@ class GroupNorm(Module):
         return ops.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+        sizes, bias = f"{self.num_groups}, {self.num_channels}", self.bias is not None
+        return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={bias}"
 
 
 class LocalResponseNorm(Module):

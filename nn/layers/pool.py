@@ -9,7 +9,26 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn.module import Module
 
-__all__ = ["AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d"]
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+]
 
 
 class _Pool(Module):
@@ -148,3 +167,163 @@ class AvgPool3d(_AvgPool):
 
     axes = 3
     _operation = staticmethod(ops.avg_pool3d)
+
+
+class _LPPool(Module):
+    axes: int
+    _operation: Any
+
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False):
+        super().__init__()
+        name = type(self).__name__
+        self.norm_type = check.number(name, above=0, norm_type=norm_type)
+        check.sizes(self.axes, name, kernel_size=kernel_size)
+        check.sizes(self.axes, name, stride=kernel_size if stride is None else stride)
+        self.kernel_size, self.stride, self.ceil_mode = kernel_size, stride, ceil_mode
+
+    def forward(self, input: Any) -> Any:
+        return self._operation(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """Lp norm of every window.  input (N, C, L) -> (N, C, L'); see `ops.lp_pool1d`."""
+
+    axes = 1
+    _operation = staticmethod(ops.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    """Lp norm of every window.  input (N, C, H, W) -> (N, C, H', W'); see `ops.lp_pool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    """Lp norm of every window.  input (N, C, D, H, W) -> (N, C, D', H', W'); see `ops.lp_pool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.lp_pool3d)
+
+
+class _MaxUnpool(Module):
+    axes: int
+    _operation: Any
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0):
+        super().__init__()
+        name = type(self).__name__
+        self.kernel_size = check.sizes(self.axes, name, kernel_size=kernel_size)
+        self.stride = check.sizes(self.axes, name, stride=kernel_size if stride is None else stride)
+        self.padding = check.sizes(self.axes, name, 0, padding=padding)
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        """Zeros with the input at the indices that max pooling returned; `output_size` where it is ambiguous."""
+        return self._operation(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Undoes max pooling where the maxima were.  (N, C, L') -> (N, C, L); see `ops.max_unpool1d`."""
+
+    axes = 1
+    _operation = staticmethod(ops.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Undoes max pooling where the maxima were.  (N, C, H', W') -> (N, C, H, W); see `ops.max_unpool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Undoes max pooling where the maxima were.  (N, C, D', H', W') -> (N, C, D, H, W); see `ops.max_unpool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.max_unpool3d)
+
+
+# ---- adaptive ------------------------------------------------------------------------------------------------------
+class _Adaptive(Module):
+    """`output_size`: one number, or one per axis; None keeps the input's size."""
+
+    axes: int
+    _operation: Any
+
+    def __init__(self, output_size: Any):
+        super().__init__()
+        given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * self.axes
+        if len(given) != self.axes:
+            raise ArgumentError(
+                f"{type(self).__name__}: output_size must be one integer or {self.axes}, got {output_size!r}"
+            )
+        for n in given:
+            if n is not None:
+                check.integer(type(self).__name__, output_size=n)
+        self.output_size = output_size
+
+    def forward(self, input: Any) -> Any:
+        return self._operation(input, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """Means of spans that cover the input.  (N, C, L) -> (N, C, *output_size); see `ops.adaptive_avg_pool1d`."""
+
+    axes = 1
+    _operation = staticmethod(ops.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """Means of spans that cover the input.  (N, C, H, W) -> (N, C, *output_size); see `ops.adaptive_avg_pool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_Adaptive):
+    """Means of spans that cover the input.  (N, C, D, H, W) -> (N, C, *output_size); see `ops.adaptive_avg_pool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.adaptive_avg_pool3d)
+
+
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False):
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, input: Any) -> Any:
+        return self._operation(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """Maxima of spans that cover the input.  (N, C, L) -> (N, C, *output_size); see `ops.adaptive_max_pool1d`."""
+
+    axes = 1
+    _operation = staticmethod(ops.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """Maxima of spans that cover the input.  (N, C, H, W) -> (N, C, *output_size); see `ops.adaptive_max_pool2d`."""
+
+    axes = 2
+    _operation = staticmethod(ops.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """Maxima of spans that cover the input.  (N, C, D, H, W) -> (N, C, *output_size); see `ops.adaptive_max_pool3d`."""
+
+    axes = 3
+    _operation = staticmethod(ops.adaptive_max_pool3d)

@@ -29,6 +29,8 @@ __all__ = [
     "ReplicationPad3d",
     "Unflatten",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
@@ -118,6 +120,10 @@ class Upsample(Module):
             raise ArgumentError(
                 f"Upsample: give size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}"
             )
+        if scale_factor is not None:
+            scale_factor = (
+                tuple(map(float, scale_factor)) if isinstance(scale_factor, (tuple, list)) else float(scale_factor)
+            )
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
     def forward(self, input: Any) -> Any:
@@ -126,6 +132,20 @@ class Upsample(Module):
     def extra_repr(self) -> str:
         size = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
         return f"{size}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """`Upsample` by repeating the nearest pixel."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None):
+        super().__init__(size, scale_factor, "nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """`Upsample` between four neighbours, corners aligned."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None):
+        super().__init__(size, scale_factor, "bilinear", align_corners=True)
 
 
 # ---- padding -------------------------------------------------------------------------------------------------------

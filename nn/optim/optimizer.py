@@ -57,12 +57,15 @@ class Optimizer:
     def _check(self, group: Mapping[str, Any]) -> None:
         """Raises ArgumentError when a setting of the group makes no sense."""
 
-    def _update(self, be: Any, p: Any, g: Any, t: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
-        """Writes the new values into the array p. g is its gradient (not to be written), t scratch of p's shape.
+    def _update(self, be: Any, p: Any, g: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+        """Writes the new values into the array p. g is its gradient, which is not to be written.
 
-        Arrays that are to be remembered live in `state` as tensors; `self._remember` makes them.
+        What is to be remembered lives in `state`: arrays as tensors (`_remember`), numbers as they are (`_numbers`).
         """
         raise NotImplementedError(f"{type(self).__name__} has no _update()")
+
+    _numbers: Mapping[str, Callable[[Any], Any]] = {"step": int}
+    """names in the state that are numbers, with what makes them of a saved value"""
 
     # ---- groups --------------------------------------------------------------------------------------------------
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -116,19 +119,27 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None:
                     be = backends.backend_of(p.array)
-                    self._update(
-                        be, p.array, p.grad.array, self._scratch(be, p.array), self.state.setdefault(p, {}), group
-                    )
+                    self._update(be, p.array, p.grad.array, self.state.setdefault(p, {}), group)
                     writes.wrote(p.array)
         return loss
 
-    def _scratch(self, be: Any, p: Any) -> Any:
-        """Room for one array like p; what it holds is arbitrary."""
-        key = (be, p.dtype)
+    def _scratch(self, be: Any, p: Any, which: int = 0) -> Any:
+        """Room for one array like p; what it holds is arbitrary. There are several, told apart by number."""
+        key = (be, p.dtype, which)
         room = self._room.get(key)
         if room is None or room.size < p.size:
             room = self._room[key] = be.empty(p.size, dtype=p.dtype)
         return room[: p.size].reshape(p.shape)
+
+    def _descent(self, be: Any, p: Any, g: Any, decay: float, maximize: bool) -> Any:
+        """The gradient of what is minimised: turned round where something is maximised, plus decay * p (L2)."""
+        if maximize:
+            g = be.negative(g, out=self._scratch(be, p, 2))
+        if decay:
+            t = be.multiply(p, decay, out=self._scratch(be, p, 1))
+            t += g
+            g = t
+        return g
 
     @staticmethod
     def _remember(be: Any, state: dict[str, Any], name: str, p: Any, value: float = 0.0) -> Any:
@@ -180,11 +191,11 @@ class Optimizer:
             state[p] = {}
             for key, value in entry.items():
                 shape = getattr(value, "shape", None)
-                if key == "step":
-                    state[p][key] = int(value)
+                if key in self._numbers:
+                    state[p][key] = self._numbers[key](value)
                 elif shape is None:
                     state[p][key] = value
-                elif tuple(shape) == p.shape or self._any_shape(key):
+                elif tuple(shape) == p.shape:
                     state[p][key] = Tensor(_copy_like(value, p))
                 else:
                     problems.append(f"{key} of parameter {i} is {sig(value)}, the parameter is {sig(p)}")
@@ -198,10 +209,6 @@ class Optimizer:
                 new.setdefault(key, value)
             self._check(new)
         self.param_groups[:], self.state = merged, state
-
-    def _any_shape(self, key: str) -> bool:
-        """Whether a remembered array need not have the shape of its parameter."""
-        return False
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

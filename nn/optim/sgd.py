@@ -56,14 +56,9 @@ class SGD(Optimizer):
                 f"dampening {group['dampening']}"
             )
 
-    def _update(self, be: Any, p: Any, g: Any, t: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
-        momentum, decay, rate = group["momentum"], group["weight_decay"], -group["lr"]
-        if group["maximize"]:
-            g = be.negative(g)
-        if decay:
-            be.multiply(p, decay, out=t)
-            t += g
-            g = t
+    def _update(self, be: Any, p: Any, g: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+        momentum, rate, t = group["momentum"], -group["lr"], self._scratch(be, p)
+        g = self._descent(be, p, g, group["weight_decay"], group["maximize"])
         if momentum:
             if "momentum_buffer" not in state:
                 b = be.copy(g)
@@ -71,7 +66,7 @@ class SGD(Optimizer):
             else:
                 b = state["momentum_buffer"].array
                 b *= momentum
-                b += g * (1 - group["dampening"]) if group["dampening"] else g
+                b += be.multiply(g, 1 - group["dampening"], out=t) if group["dampening"] else g
             if group["nesterov"]:
                 p += be.multiply(g, rate, out=t)
                 rate *= momentum

@@ -31,15 +31,16 @@ class Geometry(NamedTuple):
         """Sizes of the output: how often the window fits; zero or less where it does not fit at all."""
         return tuple(
             (n + before + after - d * (k - 1) - 1) // s + 1
-            for n, k, s, (before, after), d in zip(
-                sizes, kernel, self.stride, self.padding, self.dilation, strict=True
-            )
+            for n, k, s, (before, after), d in zip(sizes, kernel, self.stride, self.padding, self.dilation, strict=True)
         )
 
     def taps(self, kernel: Sequence[int], out: Sequence[int]) -> Iterator[tuple[Sizes, tuple]]:
         """Every position in the kernel, with the index that takes its pixel of every window from a padded image."""
         for tap in product(*map(range, kernel)):
-            cut = (slice(t * d, t * d + s * (n - 1) + 1, s) for t, d, s, n in zip(tap, self.dilation, self.stride, out, strict=True))
+            cut = (
+                slice(t * d, t * d + s * (n - 1) + 1, s)
+                for t, d, s, n in zip(tap, self.dilation, self.stride, out, strict=True)
+            )
             yield tap, (..., *cut)
 
 

@@ -167,9 +167,13 @@ class Indexing:
         if kind is None and hasattr(part, "__index__"):
             return part.__index__()
         if kind not in ("i", "u", "b"):
-            raise DtypeError(f"{op}: {sig(part)} is no index", hint="an index holds integers, booleans, slices, None, ...")
+            raise DtypeError(
+                f"{op}: {sig(part)} is no index", hint="an index holds integers, booleans, slices, None, ..."
+            )
         if type(part) is not self.array_type and not isinstance(part, np.ndarray):
-            raise BackendError(f"{op}: the index {sig(part)} lives on another device", hint="move it with .to(x.device)")
+            raise BackendError(
+                f"{op}: the index {sig(part)} lives on another device", hint="move it with .to(x.device)"
+            )
         return part
 
     def _check_bounds(self, parts: tuple, shape: tuple[int, ...], op: str) -> None:
@@ -182,7 +186,9 @@ class Indexing:
             elif type(part) not in _BASIC and axis + axes <= len(shape):
                 if part.dtype.kind == "b":
                     if part.shape != shape[axis : axis + axes]:
-                        raise ShapeError(f"{op}: a boolean index {sig(part)} stands at axis {axis} of the shape {shape}")
+                        raise ShapeError(
+                            f"{op}: a boolean index {sig(part)} stands at axis {axis} of the shape {shape}"
+                        )
                 else:
                     self.check_range(part, shape[axis], axis, op)
             axis += axes

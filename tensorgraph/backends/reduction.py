@@ -81,7 +81,9 @@ class Reduction:
         top = xp.where(xp.isfinite(top), top, 0)
         total = xp.exp(wide - top).sum(axis=axis, keepdims=keepdims)
         nothing = total == 0
-        return _result(xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape)), x)
+        return _result(
+            xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape)), x
+        )
 
     def norm2(self, x: Any, axis: Any, keepdims: bool) -> Any:
         """Root of the sum of |x|^2."""

@@ -179,7 +179,7 @@ def batches(
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """One batch of a list of samples: arrays, tensors and numbers are stacked, tuples, lists and mappings entry by entry.
+    """One batch of a list of samples: arrays, tensors, numbers are stacked, tuples, lists, mappings entry by entry.
 
     Python floats become float32 and integers int64, arrays keep their dtype; strings and anything else stay a list.
 

@@ -66,7 +66,8 @@ def _vertex(vertex: Vertex, indent: str) -> str:
     if vertex.result:
         title = f"<b>{title}</b>"
     grey = "#c9d8e8" if vertex.result else "#5f6b7a"
-    notes = "".join(f'<br/><font point-size="9" color="{grey}">{_html(line)}</font>' for line in vertex.note.splitlines())
+    lines = map(_html, vertex.note.splitlines())
+    notes = "".join(f'<br/><font point-size="9" color="{grey}">{line}</font>' for line in lines)
     style = _STYLE[vertex.kind] + (_RESULT if vertex.result else "")
     return f'{indent}{vertex.key} [label=<{title}{notes}>, tooltip="{_quoted(vertex.tooltip)}"{style}]'
 

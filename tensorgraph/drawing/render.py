@@ -33,9 +33,7 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
     said = ""
     for command in _commands(format):
         try:
-            done = subprocess.run(
-                command, input=dot.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout
-            )
+            done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise GraphError(
                 f"draw: Graphviz did not finish within {timeout:g} seconds",
@@ -53,7 +51,7 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
 
 
 def _commands(format: str) -> Iterator[list[str]]:
-    """The ways to run Graphviz that exist here, best first. They read DOT from stdin and write the picture to stdout."""
+    """The ways to run Graphviz that exist here, best first: DOT comes on stdin, the picture goes to stdout."""
     options = ["-Gdpi=144"] if format == "png" else []
     program = shutil.which("dot")
     if program is not None:

@@ -159,7 +159,8 @@ class _Layout:
         if cluster is not None and cluster.depth == self.depth:
             made = self.folded.get(cluster)
             if made is None:
-                made = self.folded[cluster] = self._add(Vertex("module", cluster.title, cluster.kind, "", cluster.parent))
+                made = self._add(Vertex("module", cluster.title, cluster.kind, "", cluster.parent))
+                self.folded[cluster] = made
                 self.inside[made] = []
             self.inside[made].append(node)
         else:
@@ -202,7 +203,7 @@ class _Layout:
 
     def _stack_clusters(self) -> None:
         """Makes room above a module for its parameters, so that modules stand below each other, not side by side."""
-        height: dict[Vertex, int] = {v: 1 for v in self.vertices if v.kind == "parameter"}  # rows made of parameters alone
+        height = {v: 1 for v in self.vertices if v.kind == "parameter"}  # rows of what depends on parameters alone
         incoming: dict[Vertex, list[Edge]] = {}
         for edge in self.edges.values():
             incoming.setdefault(edge.target, []).append(edge)
@@ -227,7 +228,8 @@ class _Layout:
             if source is None:
                 shape = sig_of(array.shape, array.dtype)
                 title = self.names.get(identity(array), name)
-                source = self.by_array[id(array)] = self._add(Vertex("input", title, shape, f"{title}\n{shape}, no gradient"))
+                source = self._add(Vertex("input", title, shape, f"{title}\n{shape}, no gradient"))
+                self.by_array[id(array)] = source
             self._arrow(source, target, source.note)
 
     def _arrow(self, source: Vertex, target: Vertex, label: str) -> None:
@@ -343,7 +345,7 @@ def _upwards(cluster: Cluster | None) -> Iterator[Cluster]:
 
 
 def _drop_trivial_frames(top: Cluster) -> None:
-    """A module that ran one operation and nothing else becomes a note on that operation instead of a frame around it."""
+    """A module that ran one operation and nothing else becomes a note on that operation, not a frame around it."""
     stack, order = [top], []
     while stack:
         cluster = stack.pop()

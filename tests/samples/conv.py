@@ -34,12 +34,9 @@ def windows(sizes, kernel, stride, padding, dilation):
         for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True)
     ]
     for place, tap in product(np.ndindex(*out), np.ndindex(*kernel)):
-        at = tuple(
-            o * s + t * d - p[0] for o, s, t, d, p in zip(place, stride, tap, dilation, padding, strict=True)
-        )
+        at = tuple(o * s + t * d - p[0] for o, s, t, d, p in zip(place, stride, tap, dilation, padding, strict=True))
         if all(0 <= a < n for a, n in zip(at, sizes, strict=True)):
             yield place, tap, at
-    return out
 
 
 def conv(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
@@ -105,7 +102,13 @@ SAMPLES = [
     S("conv2d", A(2, 3, 5, 4), A(4, 3, 3, 2), A(4), ref=conv),
     S("conv2d", A(2, 6, 5, 5), A(2, 6, 3, 3), kw=dict(padding=1), ref=conv),
     S("conv2d", A(1, 2, 7, 6), A(3, 2, 3, 3), A(3), kw=dict(stride=2, padding=(1, 2)), ref=conv),
-    S("conv2d", A(1, 2, 6, 7), A(2, 2, 2, 3), kw=dict(stride=(1, 3), padding=[(2, 0), (0, 1)], dilation=(3, 2)), ref=conv),
+    S(
+        "conv2d",
+        A(1, 2, 6, 7),
+        A(2, 2, 2, 3),
+        kw=dict(stride=(1, 3), padding=[(2, 0), (0, 1)], dilation=(3, 2)),
+        ref=conv,
+    ),
     S("conv2d", A(2, 4, 4, 4), A(6, 2, 2, 2), A(6), kw=dict(groups=2, stride=2, padding=1), ref=conv),
     S("conv2d", A(2, 3, 4, 5), A(6, 1, 3, 2), A(6), kw=dict(groups=3, padding=1, stride=(2, 1)), ref=conv),
     S("conv2d", A(2, 6, 3, 3), A(4, 6, 1, 1), A(4), ref=conv),
@@ -119,11 +122,16 @@ SAMPLES = [
     S("conv1d", A(2, 3, 7), A(4, 3, 3), A(4), kw=dict(stride=2, padding=1, dilation=2), ref=conv),
     S("conv1d", A(5, 6), A(2, 5, 3), kw=dict(padding="same"), ref=conv),
     S("conv3d", A(1, 2, 3, 4, 3), A(2, 2, 2, 2, 2), A(2), kw=dict(padding=1, stride=(2, 1, 2)), ref=conv),
-    S("conv3d", A(2, 3, 3, 3), A(2, 1, 3, 1, 2), kw=dict(groups=2, dilation=(1, 1, 2)), ref=conv, f=None)
-    if False
-    else S("conv3d", A(2, 3, 3, 3), A(2, 1, 3, 1, 2), kw=dict(groups=2, dilation=(1, 1, 2)), ref=conv),
+    S("conv3d", A(2, 3, 3, 4), A(2, 1, 3, 1, 2), kw=dict(groups=2, dilation=(1, 1, 2)), ref=conv),
     S("conv_transpose2d", A(2, 3, 3, 4), A(3, 2, 3, 2), A(2), ref=transposed),
-    S("conv_transpose2d", A(1, 4, 3, 3), A(4, 3, 3, 3), A(6), kw=dict(stride=2, padding=1, output_padding=1, groups=2), ref=transposed),
+    S(
+        "conv_transpose2d",
+        A(1, 4, 3, 3),
+        A(4, 3, 3, 3),
+        A(6),
+        kw=dict(stride=2, padding=1, output_padding=1, groups=2),
+        ref=transposed,
+    ),
     S("conv_transpose2d", A(1, 2, 3, 3), A(2, 1, 2, 3), kw=dict(dilation=2, output_padding=1), ref=transposed),
     S("conv_transpose2d", A(2, 3, 3), A(2, 2, 2, 2), A(2), kw=dict(stride=3, padding=((1, 0), (0, 2))), ref=transposed),
     S("conv_transpose1d", A(2, 3, 4), A(3, 2, 3), A(2), kw=dict(stride=2, padding=1), ref=transposed),
@@ -136,11 +144,40 @@ SAMPLES = [
 
 X, W = A(2, 3, 6, 6), A(4, 3, 3, 3)
 ERRORS = [
-    E("conv2d", A(6, 6), W, error=tg.ShapeError, match=r"input has 2 axes \(6, 6\), expected \(N, C, H, W\) or \(C, H, W\)"),
-    E("conv2d", X, A(4, 3, 3), error=tg.ShapeError, match=r"weight has 3 axes \(4, 3, 3\), expected \(K, C/groups, R, S\)"),
-    E("conv2d", X, A(4, 1, 3, 3), error=tg.ShapeError, match=r"input has 3 channels, weight expects 1 .*\n.*\n.*\n.*hint: a channel of its own for every .* groups=3, or a weight of shape \(4, 3, 3, 3\)"),
-    E("conv2d", A(2, 6, 6, 3), W, error=tg.ShapeError, match=r"input has 6 channels, weight expects 3(.*\n)*.*channels come second"),
-    E("conv2d", A(6, 6, 6), W, error=tg.ShapeError, match=r"6 channels(.*\n)*.*\(C, H, W\) is one image"),
-    E("conv2d", X, W, kw=dict(groups=3), error=tg.ShapeError, match="input has 3 channels, weight expects 9"),
-    E("conv2d", A(2, 6, 6, 6), W, kw=dict(groups=2), error=tg.ShapeError, match="zzz"),
-]
+    E("conv2d", A(6, 6), W, error=tg.ShapeError, match=r"has 2 axes \(6, 6\), expected \(N, C, H, W\) or \(C, H, W\)"),
+    E("conv2d", X, A(4, 3, 3), error=tg.ShapeError, match=r"weight has 3 axes .*expected \(K, C/groups, R, S\)"),
+    E(
+        "conv2d", X, A(6, 1, 3, 3), error=tg.ShapeError,
+        match=r"has 3 channels, weight expects 1 \(.* = \(6, 1, 3, 3\), groups=1\)(.*\n)*.*groups=3 convolves",
+    ),
+    E("conv2d", A(2, 6, 6, 3), W, error=tg.ShapeError, match=r"6 channels, (.*\n)*.*channels come second"),
+    E("conv2d", A(5, 6, 6), A(4, 1, 3, 3), error=tg.ShapeError, match=r"5 images of one channel are x\[:, None\]"),
+    E("conv2d", A(2, 4, 5, 5), W, kw=dict(groups=2), error=tg.ShapeError, match=r"(.*\n)*.*weight \(4, 2, R, S\)"),
+    E("conv2d", A(2, 6, 6, 6), A(3, 3, 2, 2), kw=dict(groups=2), error=tg.ShapeError, match="groups=2 does not divide"),
+    E("conv2d", X, W, A(3), error=tg.ShapeError, match=r"bias is \(3,\), expected \(4,\): one per output channel"),
+    E("conv2d", X, W, kw=dict(stride=0), error=tg.ArgumentError, match="stride=0 must be at least 1"),
+    E("conv2d", X, W, kw=dict(stride=1.5), error=tg.DtypeError, match="stride=1.5 must be whole numbers"),
+    E("conv2d", X, W, kw=dict(dilation=(1, 0)), error=tg.ArgumentError, match=r"dilation=\(1, 0\) must be at least 1"),
+    E("conv2d", X, W, kw=dict(stride=(1, 2, 3)), error=tg.ArgumentError, match="3 entries for 2 spatial axes"),
+    E("conv2d", X, W, kw=dict(groups=0), error=tg.ArgumentError, match="groups=0 must be at least 1"),
+    E("conv2d", X, W, kw=dict(padding=-1), error=tg.ArgumentError, match="padding=-1 must be at least 0"),
+    E("conv2d", X, W, kw=dict(padding="full"), error=tg.ArgumentError, match=r"padding 'full'(.*\n)*.*same_lower"),
+    E("conv2d", X, W, kw=dict(padding=((1, 1),)), error=tg.ArgumentError, match=r"one \(before, after\) for each"),
+    E(
+        "conv2d", X, A(4, 3, 3, 9), error=tg.ShapeError,
+        match=r"no pixel: input .*, kernel .3, 9.; .* axis 1 floor\(\(6 \+ 0 \+ 0 - 1\*\(9 - 1\) - 1\) / 1\) \+ 1 = -2",
+    ),
+    E("conv2d", X, A(4, 3, 0, 3), error=tg.ShapeError, match="a kernel without elements"),
+    E("conv1d", X, W, error=tg.ShapeError, match=r"has 4 axes .*expected \(N, C, L\) or \(C, L\)"),
+    E("conv3d", X, W, error=tg.ShapeError, match=r"weight has 4 axes .*expected \(K, C/groups, Q, R, S\)"),
+    E("conv_transpose2d", X, W, error=tg.ShapeError, match="3 channels, weight expects 4 .* K are the input's"),
+    E("conv_transpose2d", X, A(3, 2, 2, 2), A(3), error=tg.ShapeError, match=r"bias is \(3,\), expected \(2,\)"),
+    E("conv_transpose2d", X, A(3, 2, 2, 2), kw=dict(padding="same"), error=tg.ArgumentError, match="no meaning here"),
+    E("conv_transpose2d", X, A(3, 2, 2, 2), kw=dict(output_padding=1), error=tg.ArgumentError, match="must be smaller"),
+    E("conv_transpose2d", A(1, 3, 1, 1), A(3, 2, 2, 2), kw=dict(padding=1), error=tg.ShapeError, match="no pixel"),
+    E("conv_transpose1d", A(1, 3, 4), A(3, 2, 2, 2), error=tg.ShapeError, match="weight has 4 axes"),
+    E("unfold", A(2, 3), 2, error=tg.ShapeError, match=r"has 2 axes"),
+    E("unfold", X, 7, error=tg.ShapeError, match="no pixel"),
+    E("fold", A(2, 12, 5), (4, 3), 2, error=tg.ShapeError, match=r"6 windows \(2, 2\), .* must be \(N, C \* 4, 6\)"),
+    E("fold", A(12), (4, 3), 2, error=tg.ShapeError, match="input has 1 axes"),
+]  # fmt: skip

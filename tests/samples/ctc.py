@@ -37,7 +37,8 @@ PADDED = np.array([[1, 2], [2, 2], [1, 0]])
 
 SAMPLES = [
     S("ctc_loss", A(4, 3, 3), PADDED, np.array([4, 3, 4]), np.array([2, 2, 1]), ref=ctc, tol=2),
-    S("ctc_loss", A(4, 3, 3), PADDED, np.array([4, 4, 2]), np.array([2, 0, 1]), kw=dict(reduction="none"), ref=ctc, **WIDE),
+    S("ctc_loss", A(4, 3, 3), PADDED, np.array([4, 4, 2]), np.array([2, 0, 1]), kw=dict(reduction="none"),
+      ref=ctc, **WIDE),
     S("ctc_loss", A(3, 2, 3), np.array([1, 2, 1]), (3, 2), (2, 1), kw=dict(reduction="sum"), ref=ctc, **WIDE),
     S("ctc_loss", A(3, 3), np.array([0, 1]), 3, 2, kw=dict(blank=2), ref=ctc, **WIDE),
     S("ctc_loss", A(2, 2, 3), np.array([[1, 1], [1, 2]]), (2, 2), (2, 2), kw=dict(zero_infinity=True), ref=ctc, **WIDE),

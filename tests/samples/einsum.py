@@ -6,8 +6,8 @@ import tensorgraph as tg
 from tests.samples import A, Complex, E, S
 
 
-def interleaved(subscripts):
-    return lambda a, *rest: np.einsum(subscripts, a, *(x for x in rest if isinstance(x, np.ndarray)))
+def bilinear(x1, x2, weight, bias=0.0):
+    return np.stack([((x1 @ w) * x2).sum(-1) for w in weight], -1) + bias
 
 
 SAMPLES = [
@@ -50,9 +50,12 @@ SAMPLES = [
     S("einsum", "ik, kj -> ij", A(2, 3), A(3, 4), ref=np.einsum),
     S("einsum", A(2, 3), [0, 1], A(3, 4), [1, 2], [2, 0], ref=np.einsum),
     S("einsum", A(2, 3), [..., 0], ref=np.einsum),
+    S("bilinear", A(2, 3), A(2, 4), A(5, 3, 4), A(5), ref=bilinear),
+    S("bilinear", A(2, 1, 3), A(2, 1, 4), A(2, 3, 4), ref=bilinear),
 ]  # fmt: skip
 
 ERRORS = [
+    E("bilinear", A(2, 3), A(2, 4), A(5, 4, 4), error=tg.ShapeError, match=r"do not fit weight f32\[5,4,4\]"),
     E("einsum", "ij,jk", A(2, 3), error=tg.ArgumentError, match="names 2 operands, got 1"),
     E("einsum", "ij->ik", A(2, 3), error=tg.ArgumentError, match="names 'k' in the result, but in no operand"),
     E("einsum", "ij->ii", A(2, 3), error=tg.ArgumentError, match="names 'i' twice in the result"),

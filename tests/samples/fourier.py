@@ -74,6 +74,8 @@ def several(one, last=None):
 
 fftn, ifftn, rfftn, irfftn = several(fft), several(ifft), several(fft, rfft), several(ifft, irfft)
 
+SINGLE = dict(dtypes=("float32", "float64"))  # of half precision the result is complex64, and its gradient float32
+
 SAMPLES = [
     S("fft.fft", A(4), ref=fft),
     S("fft.fft", Complex(2, 5), ref=fft),
@@ -85,10 +87,11 @@ SAMPLES = [
     S("fft.ifft", Complex(2, 4), ref=ifft),
     S("fft.ifft", A(4, 2), 5, 0, "forward", ref=ifft),
     S("fft.ifft", Complex(4), 3, kw=dict(norm="ortho"), ref=ifft),
-    S("fft.rfft", A(2, 4), ref=rfft),
-    S("fft.rfft", A(5, 2), kw=dict(axis=0, norm="ortho"), ref=rfft),
-    S("fft.rfft", A(4), 3, kw=dict(norm="forward"), ref=rfft),
-    S("fft.rfft", A(4), 7, ref=rfft),
+    S("fft.rfft", A(2, 4), ref=rfft, **SINGLE),
+    S("fft.rfft", A(5, 2), kw=dict(axis=0, norm="ortho"), ref=rfft, **SINGLE),
+    S("fft.rfft", A(4), 3, kw=dict(norm="forward"), ref=rfft, **SINGLE),
+    S("fft.rfft", A(4), 7, ref=rfft, **SINGLE),
+    S("fft.rfft", np.array([0.5, -1.0, 2.0], dtype="float16"), ref=rfft, grad=False, dtypes=("float16",)),
     S("fft.irfft", Complex(2, 3), ref=irfft),
     S("fft.irfft", Complex(3, 2), 5, 0, "ortho", ref=irfft),
     S("fft.irfft", Complex(4), 4, kw=dict(norm="forward"), ref=irfft),
@@ -97,8 +100,8 @@ SAMPLES = [
     S("fft.irfft", A(3), ref=irfft),
     S("fft.hfft", Complex(2, 3), ref=hfft),
     S("fft.hfft", Complex(3, 2), 5, 0, "forward", ref=hfft),
-    S("fft.ihfft", A(2, 4), ref=ihfft),
-    S("fft.ihfft", A(5, 2), 3, 0, "ortho", ref=ihfft),
+    S("fft.ihfft", A(2, 4), ref=ihfft, **SINGLE),
+    S("fft.ihfft", A(5, 2), 3, 0, "ortho", ref=ihfft, **SINGLE),
     S("fft.fftn", Complex(2, 3, 2), ref=fftn),
     S("fft.fftn", A(2, 3, 4), (5, 2), kw=dict(norm="ortho"), ref=fftn),
     S("fft.fftn", Complex(2, 3, 4), kw=dict(axes=(2, 0)), ref=fftn),
@@ -106,13 +109,13 @@ SAMPLES = [
     S("fft.fft2", A(2, 3, 4), ref=lambda x: fftn(x, axes=(-2, -1))),
     S("fft.fft2", Complex(3, 4, 2), (2, 5), (0, 1), ref=fftn),
     S("fft.ifft2", Complex(2, 3, 4), ref=lambda x: ifftn(x, axes=(-2, -1))),
-    S("fft.rfftn", A(2, 3, 4), ref=rfftn),
-    S("fft.rfftn", A(3, 4), (3,), (0,), "ortho", ref=rfftn),
+    S("fft.rfftn", A(2, 3, 4), ref=rfftn, **SINGLE),
+    S("fft.rfftn", A(3, 4), (3,), (0,), "ortho", ref=rfftn, **SINGLE),
     S("fft.irfftn", Complex(2, 3, 3), ref=irfftn),
     S("fft.irfftn", Complex(3, 4), (2, 5), (1, 0), ref=irfftn),
-    S("fft.rfft2", A(2, 3, 4), ref=lambda x: rfftn(x, axes=(-2, -1))),
+    S("fft.rfft2", A(2, 3, 4), ref=lambda x: rfftn(x, axes=(-2, -1)), **SINGLE),
     S("fft.irfft2", Complex(2, 3, 3), ref=lambda x: irfftn(x, axes=(-2, -1))),
-    S("fft.irfft", Complex(4, 2), f=lambda x: fourier._double_middle(x, 6, 0),
+    S("fft.irfft", Complex(4, 2), f=lambda x: fourier._scale_middle(x, 6, 0, 2),
       ref=lambda x: x * np.array([[1], [2], [2], [1]])),
     S("fft.fftn", A(2, 5), f=lambda x: fourier._crop_or_pad(x, (3, 4), (0, 1)),
       ref=lambda x: np.pad(x[:, :4], ((0, 1), (0, 0)))),

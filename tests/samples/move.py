@@ -25,9 +25,16 @@ SAMPLES = [
     S("pad", A(0), 2, ref=np.pad),
     S("pad", Ints(3, high=9), 1, ref=np.pad, grad=False),
     S("pad", A(4, 3), ((-1, 1), (0, -2)), ref=lambda x, w: np.pad(x[1:, :1], ((0, 1), (0, 0)))),
-    *[S("pad", A(3, 4), ((1, 2), (0, 3)), kw=dict(mode=mode), ref=np.pad) for mode in ("edge", "reflect", "symmetric", "wrap") if mode != "reflect"],
+    *[
+        S("pad", A(3, 4), ((1, 2), (0, 3)), kw=dict(mode=mode), ref=np.pad)
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+        if mode != "reflect"
+    ],
     S("pad", A(3, 4), ((1, 2), (0, 3)), kw=dict(mode="reflect"), ref=np.pad),
-    *[S("pad", A(2, 3), ((5, 0), (4, 7)), kw=dict(mode=mode), ref=np.pad) for mode in ("edge", "reflect", "symmetric", "wrap")],
+    *[
+        S("pad", A(2, 3), ((5, 0), (4, 7)), kw=dict(mode=mode), ref=np.pad)
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+    ],
     S("pad", A(1), 2, kw=dict(mode="reflect"), ref=np.pad),
     S("pad", A(3), 2, kw=dict(mode="replicate"), ref=lambda x, w, mode: np.pad(x, w, "edge")),
     S("pad", A(3), 2, kw=dict(mode="circular"), ref=lambda x, w, mode: np.pad(x, w, "wrap")),
@@ -43,5 +50,11 @@ ERRORS = [
     E("pad", A(3), 1, kw=dict(mode="mirror"), error=tg.ArgumentError, match="(?s)pad: unknown mode 'mirror'.*reflect"),
     E("pad", A(3), (-2, -2), error=tg.ShapeError, match="pad: widths .* cut more from axis 0 of f32.3. than there is"),
     E("pad", A(0), 1, kw=dict(mode="edge"), error=tg.ShapeError, match="nothing to repeat"),
-    E("pad", A(2, 3), ((1, 1), (1, 1), (1, 1)), error=tg.ShapeError, match="(?s)does not give a pair for each axis.*functional.pad"),
+    E(
+        "pad",
+        A(2, 3),
+        ((1, 1), (1, 1), (1, 1)),
+        error=tg.ShapeError,
+        match="(?s)does not give a pair for each axis.*functional.pad",
+    ),
 ]

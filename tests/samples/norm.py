@@ -40,7 +40,8 @@ def layer(x, shape, weight=None, bias=None, eps=1e-5):
 
 
 def rms(x, shape, weight=None, eps=0.0):
-    return affine(standardized(x, tuple(range(x.ndim - np.size(shape), x.ndim)), eps, center=False), weight, None, shape)
+    axes = tuple(range(x.ndim - np.size(shape), x.ndim))
+    return affine(standardized(x, axes, eps, center=False), weight, None, shape)
 
 
 def group(x, groups, weight=None, bias=None, eps=1e-5):
@@ -96,12 +97,14 @@ ERRORS = [
       match=r"f32\[1,3\] has 1 value per channel[\s\S]*model.eval\(\)"),
     E("batch_norm", A(3), None, None, error=tg.ShapeError, match=r"expected \(N, C\)"),
     E("batch_norm", A(2, 3), None, None, error=tg.ArgumentError, match="needs running_mean and running_var"),
-    E("batch_norm", A(2, 3), A(4), A(4), error=tg.ShapeError, match=r"running_mean is f32\[4\], the input has 3 channels"),
+    E("batch_norm", A(2, 3), A(4), A(4), error=tg.ShapeError,
+      match=r"running_mean is f32\[4\], the input has 3 channels"),
     E("batch_norm", np.ones((2, 3), int), None, None, error=tg.DtypeError, match="floating dtype"),
     E("instance_norm", A(2, 3), error=tg.ShapeError, match="something to normalise over"),
     E("instance_norm", A(2, 3, 1), error=tg.ArgumentError, match="1 value per channel"),
     E("instance_norm", A(2, 3, 2), kw=dict(use_input_stats=False), error=tg.ArgumentError, match="needs running_mean"),
-    E("layer_norm", A(2, 3), 4, error=tg.ShapeError, match=r"last axes of input f32\[2,3\] are not normalized_shape=\(4,\)"),
+    E("layer_norm", A(2, 3), 4, error=tg.ShapeError,
+      match=r"last axes of input f32\[2,3\] are not normalized_shape=\(4,\)"),
     E("layer_norm", A(2, 3), 3, A(2), error=tg.ShapeError, match=r"weight is f32\[2\]"),
     E("rms_norm", A(2, 3), (), error=tg.ShapeError, match="normalized_shape"),
     E("group_norm", A(2, 3), 2, error=tg.ArgumentError, match="3 channels cannot be parted into num_groups=2"),

@@ -15,7 +15,7 @@ def latest(x, axis, better):
         best = 0
         values = y[line].copy()
         for i, v in enumerate(values):
-            if not np.isnan(values[best]) and (np.isnan(v) or better(v, values[best])) or np.isnan(v):
+            if (not np.isnan(values[best]) and (np.isnan(v) or better(v, values[best]))) or np.isnan(v):
                 best = i
             y[line][i], places[line][i] = values[best], best
     return np.moveaxis(y, -1, axis), np.moveaxis(places, -1, axis)
@@ -43,6 +43,7 @@ SAMPLES = [
     S("cumsum", A(2, 0), kw=dict(dim=1), ref=lambda x, dim: np.cumsum(x, dim)),
     S("cumsum", Ints(2, 3, high=9), 0, ref=np.cumsum, grad=False),
     S("cumsum", A(3), kw=dict(dtype="float64"), ref=np.cumsum),
+    S("cumsum", A(), 0, ref=lambda x, axis: x),
     S("cumprod", A(2, 3), ref=np.cumprod),
     S("cumprod", A(3, 2), 0, ref=np.cumprod),
     S("cumprod", ZEROS, 1, ref=np.cumprod),
@@ -54,6 +55,7 @@ SAMPLES = [
     S("prod", ZEROS, kw=dict(axis=0), ref=np.prod),
     S("prod", A(0, 2), kw=dict(axis=0), ref=np.prod),
     S("prod", A(2), kw=dict(axis=()), ref=np.prod),
+    S("prod", A(), kw=dict(axis=-1), ref=lambda x, axis: x),
     S("prod", Ints(2, 3, high=4), ref=np.prod, grad=False),
     S("linear_recurrence", A(2, 5), A(2, 5), ref=recurrence),
     S("linear_recurrence", A(3, 2), A(3, 2), kw=dict(axis=0), ref=recurrence),
@@ -63,12 +65,18 @@ SAMPLES = [
     S("cumulative_prod", A(2, 3), kw=dict(axis=0), ref=np.cumulative_prod),
     S("cumulative_prod", A(3), kw=dict(include_initial=True), ref=np.cumulative_prod),
     S("cummax", A(2, 5), ref=cummax),
-    S("cummax", Given([[1.0, 3.0, 3.0, 2.0], [2.0, float("nan"), 5.0, 1.0]]), ref=cummax, grad=False, why="ties and NaN"),
+    S(
+        "cummax",
+        Given([[1.0, 3.0, 3.0, 2.0], [2.0, float("nan"), 5.0, 1.0]]),
+        ref=cummax,
+        grad=False,
+        why="ties and NaN",
+    ),
     S("cummin", A(4, 2), kw=dict(dim=0), ref=lambda x, dim: cummin(x, dim)),
     S("cummin", Ints(6, high=4), ref=cummin, grad=False),
     S("diff", A(2, 5), ref=np.diff),
     S("diff", A(5, 2), kw=dict(n=2, axis=0), ref=np.diff),
-    S("diff", A(2, 3), kw=dict(n=0), ref=np.diff),
+    S("diff", A(2, 3), kw=dict(n=0, prepend=1), ref=np.diff),
     S("diff", A(2), kw=dict(n=3), ref=np.diff),
     S("diff", A(2, 3), kw=dict(prepend=0.5, append=A(2, 2)), ref=np.diff),
     S("diff", A(2, 3), kw=dict(axis=0, prepend=A(), append=2), ref=np.diff),
@@ -81,8 +89,13 @@ ERRORS = [
     E("prod", A(2, 3), 2, error=tg.AxisError, match="prod: axis 2"),
     E("prod", A(2, 3), (1, 1), error=tg.AxisError, match="prod: duplicate"),
     E("linear_recurrence", A(2), A(3), error=tg.ShapeError, match="linear_recurrence: a is f32.2., b is f32.3."),
-    E("cumulative_sum", A(2, 3), error=tg.AxisError, match="cumulative_sum: f32.2,3. has 2 axes, so the axis must be named"),
-    E("cummax", A(), error=tg.AxisError, match="cummax: axis -1 is out of range"),
+    E(
+        "cumulative_sum",
+        A(2, 3),
+        error=tg.AxisError,
+        match="cumulative_sum: f32.2,3. has 2 axes, so the axis must be named",
+    ),
+    E("cummax", A(), 1, error=tg.AxisError, match="cummax: axis 1 is out of range"),
     E("diff", A(3), -1, error=tg.ArgumentError, match="diff: -1 times"),
     E("diff", A(2, 3), kw=dict(append=A(3)), error=tg.ShapeError, match="diff: arrays.1. is f32.3."),
 ]

@@ -34,8 +34,22 @@ SAMPLES = [
     S("bincount", np.array([3, 0, 3]), A(3), ref=np.bincount),
     S("bincount", np.zeros(0, np.int64), kw=dict(minlength=2), ref=np.bincount, grad=False),
     S("histogram", A(3, 4), ref=np.histogram, grad=False, dtypes=("float64",)),
-    S("histogram", A(20), kw=dict(bins=3, range=(-1.0, 1.0), density=True), ref=np.histogram, grad=False, dtypes=("float64",)),
-    S("histogram", A(4), kw=dict(bins=np.array([-2.0, 0.0, 2.0]), weights=np.array([1.0, 2.0, 3.0, 4.0])), ref=np.histogram, grad=False, dtypes=("float64",)),
+    S(
+        "histogram",
+        A(20),
+        kw=dict(bins=3, range=(-1.0, 1.0), density=True),
+        ref=np.histogram,
+        grad=False,
+        dtypes=("float64",),
+    ),
+    S(
+        "histogram",
+        A(4),
+        kw=dict(bins=np.array([-2.0, 0.0, 2.0]), weights=np.array([1.0, 2.0, 3.0, 4.0])),
+        ref=np.histogram,
+        grad=False,
+        dtypes=("float64",),
+    ),
 ]
 
 ERRORS = [

@@ -48,9 +48,23 @@ SAMPLES = [
 ]
 
 ERRORS = [
-    E("reshape", A(2, 3), (4, 2), error=tg.ShapeError, match=r"reshape: cannot reshape array of size 6 into shape \(4,2\)"),
+    E(
+        "reshape",
+        A(2, 3),
+        (4, 2),
+        error=tg.ShapeError,
+        match=r"reshape: cannot reshape array of size 6 into shape \(4,2\)",
+    ),
     E("reshape", A(2, 3), (-1, -1), error=tg.ArgumentError, match="reshape: can only specify one unknown dimension"),
-    E("reshape", A(2, 3), (6,), kw=dict(copy=False), error=tg.ArgumentError, match="without a copy", f=lambda x, s, copy: tg.reshape(x.T, s, copy=copy)),
+    E(
+        "reshape",
+        A(2, 3),
+        (6,),
+        kw=dict(copy=False),
+        error=tg.ArgumentError,
+        match="without a copy",
+        f=lambda x, s, copy: tg.reshape(x.T, s, copy=copy),
+    ),
     E("flatten", A(2, 3), 1, 0, error=tg.AxisError, match="flatten: the first axis 1 lies behind"),
     E("flatten", A(2, 3), 2, error=tg.AxisError, match="flatten: axis 2 is out of range"),
     E("unflatten", A(2, 6), 1, (4, -1), error=tg.ShapeError, match="unflatten: axis 1 of f32.2,6. has size 6"),
@@ -67,5 +81,11 @@ ERRORS = [
     E("moveaxis", A(2, 3), (0, 1), (0,), error=tg.AxisError, match="2 axes cannot move to 1 places"),
     E("broadcast_to", A(3), (2,), error=tg.ShapeError, match="broadcast_to: f32.3. does not broadcast to the shape"),
     E("broadcast_to", A(2, 3), (3,), error=tg.ShapeError, match="broadcast_to"),
-    E("broadcast_arrays", A(3), A(2), error=tg.ShapeError, match=r"broadcast_arrays: the shapes \(3,\), \(2,\) do not broadcast"),
+    E(
+        "broadcast_arrays",
+        A(3),
+        A(2),
+        error=tg.ShapeError,
+        match=r"broadcast_arrays: the shapes \(3,\), \(2,\) do not broadcast",
+    ),
 ]

@@ -24,7 +24,7 @@ def lstsq(a, b):
     return np.linalg.inv(h @ a) @ (h @ b)
 
 
-class Any(A):
+class Normal(A):
     """Normally distributed: sums of rows and columns all differ."""
 
     def values(self, rng):
@@ -34,22 +34,22 @@ class Any(A):
 ORDERS = ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)
 
 SAMPLES = [
-    *(S("linalg.matrix_norm", Any(3, 2), ord, ref=matrix_norm) for ord in ORDERS),
+    *(S("linalg.matrix_norm", Normal(3, 2), ord, ref=matrix_norm) for ord in ORDERS),
     *(
-        S("linalg.matrix_norm", Any(2, 3, 2), ord, kw=dict(axis=(0, -1), keepdims=True), ref=matrix_norm)
+        S("linalg.matrix_norm", Normal(2, 3, 2), ord, kw=dict(axis=(0, -1), keepdims=True), ref=matrix_norm)
         for ord in ("fro", 2, 1, np.inf)
     ),
     S("linalg.matrix_norm", Complex(3, 2), "nuc", ref=matrix_norm),
     S("linalg.matrix_norm", A(3, 3), kw=dict(keepdims=True), ref=matrix_norm),
     S("linalg.norm", A(2, 3, 2), ref=norm),
     S("linalg.norm", A(4), 3, ref=norm),
-    S("linalg.norm", Any(3, 2), 1, ref=norm),
+    S("linalg.norm", Normal(3, 2), 1, ref=norm),
     S("linalg.norm", A(2, 3, 2), kw=dict(axis=1), ref=norm),
     S("linalg.norm", A(2, 3, 2), kw=dict(axis=(0, 1), keepdims=True), ref=norm),
     S("linalg.norm", A(2, 3), "nuc", ref=norm),
     S("linalg.cond", A(3, 2), ref=np.linalg.cond, tol=2),
     S("linalg.cond", A(2, 2, 2), -2, ref=np.linalg.cond, tol=5),
-    S("linalg.cond", Any(2, 2), 1, ref=np.linalg.cond, tol=5),
+    S("linalg.cond", Normal(2, 2), 1, ref=np.linalg.cond, tol=5),
     S("linalg.cond", np.diag([1.0, 0.0]), ref=np.linalg.cond, grad=False),
     S("linalg.matrix_rank", np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 0.0]]), ref=np.linalg.matrix_rank,
       grad=False),

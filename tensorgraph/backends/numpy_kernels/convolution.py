@@ -136,7 +136,9 @@ def _correlate_input(g: np.ndarray, w: np.ndarray, sizes: Sizes, geometry: Geome
     w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(x.shape[3], -1, *w.shape[2:])
     rows, columns = (
         list(_phases(n, k, s, before, d))
-        for n, k, s, (before, _), d in zip(sizes, w.shape[2:], geometry.stride, geometry.padding, geometry.dilation, strict=True)
+        for n, k, s, (before, _), d in zip(
+            sizes, w.shape[2:], geometry.stride, geometry.padding, geometry.dilation, strict=True
+        )
     )
     for at_row, row_taps, top, row_step in rows:
         for at_column, column_taps, left, column_step in columns:

@@ -178,7 +178,11 @@ def _fold(combine: Any, parts: list[np.ndarray], out: np.ndarray) -> None:
 def _put_halves(put: np.ndarray, g: np.ndarray, x: np.ndarray) -> None:
     """2x2 windows side by side: first the row of the maximum is chosen, then the column. A tie takes the first."""
     quarters = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    above, below, hit = scratch("above", g.shape, x.dtype), scratch("below", g.shape, x.dtype), scratch("hit", g.shape, np.dtype(bool))
+    above, below, hit = (
+        scratch("above", g.shape, x.dtype),
+        scratch("below", g.shape, x.dtype),
+        scratch("hit", g.shape, np.dtype(bool)),
+    )
     np.maximum(quarters[0], quarters[1], out=above)
     np.maximum(quarters[2], quarters[3], out=below)
     np.greater_equal(above, below, out=hit)

@@ -74,9 +74,7 @@ class Plan:
         most = max(1, (wanted - sum(self.halo)) // len(self.phases))
         pieces = -(-self.OH // most)
         step = -(-self.OH // pieces)
-        return [
-            Tile(i, 1, row, min(step, self.OH - row)) for i in range(self.N) for row in range(0, self.OH, step)
-        ]
+        return [Tile(i, 1, row, min(step, self.OH - row)) for i in range(self.N) for row in range(0, self.OH, step)]
 
     def window(self, x: np.ndarray, tile: Tile, planar: bool = False) -> np.ndarray:
         """What a tile sees of the padded images: (images, rows, width, C), a view of x where nothing is padded.

@@ -1,0 +1,204 @@
+"""The fast kernels of convolution and pooling against their definitions, on random geometries (Hypothesis).
+
+The definitions themselves are checked by tests/samples against loops. Tiles are made small, so that images are cut
+into many pieces.
+"""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import tensorgraph as tg
+from tensorgraph.backends import cpu
+from tensorgraph.backends.convolution import Geometry
+from tensorgraph.backends.numpy_kernels import blas, pooling, threads, tiles
+
+few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Tiles of a few pixels, and a thread for any work."""
+    monkeypatch.setattr(tiles, "ROOM", 60)
+    monkeypatch.setattr(tiles, "WIDE", 5)
+    monkeypatch.setattr(pooling, "ROOM", 100)
+    monkeypatch.setattr(threads, "HOP", 0)
+    monkeypatch.setattr(blas, "_THREADS", 2)
+    tiles.plan.cache_clear()
+    yield
+    tiles.plan.cache_clear()
+
+
+@st.composite
+def problems(draw, crop: int = 0):
+    """Sizes of a convolution or pooling over one to three axes that has an output."""
+    axes = draw(st.integers(1, 3))
+    each = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(axes))
+    sizes, kernel, stride, dilation = each(1, 9 if axes < 3 else 4), each(1, 4), each(1, 3), each(1, 3)
+    padding = tuple(zip(each(-crop, 3), each(-crop, 3), strict=True))
+    geometry = Geometry(stride, padding, dilation, draw(st.integers(1, 3)))
+    assume(min(geometry.output(sizes, kernel)) > 0)
+    assume(all(n + min(before, 0) + min(after, 0) > 0 for n, (before, after) in zip(sizes, padding, strict=True)))
+    return sizes, kernel, geometry, draw(st.integers(0, 2**32 - 1))
+
+
+def numbers(rng: np.random.Generator, *shape: int, dtype="float64") -> np.ndarray:
+    """Random numbers, in one of several memory layouts."""
+    x = rng.standard_normal(shape).astype(dtype)
+    layout = rng.integers(4)
+    if layout == 1 and len(shape) > 2:  # channels last
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    if layout == 2:
+        return np.repeat(x, 2, axis=-1)[..., ::2]
+    return x if layout else np.broadcast_to(x.ravel()[:1].reshape([1] * len(shape)), shape)
+
+
+def both_ways(compute, tolerance: float) -> None:
+    """Kernel and definition agree in values, shapes and dtypes."""
+    fast = compute()
+    with tg.kernels(False):
+        plain = compute()
+    for i, (a, b) in enumerate(zip(fast, plain, strict=True)):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * 10, err_msg=f"result {i}")
+
+
+@few
+@given(problems(crop=1), st.sampled_from([1, 2, 5, 7]), st.sampled_from([1, 2, 3]), st.sampled_from("fd"))
+def test_convolution_kernels(problem, inputs, outputs, dtype):
+    sizes, kernel, geometry, seed = problem
+    rng = np.random.default_rng(seed)
+    N, C, K = int(rng.integers(1, 5)), inputs * geometry.groups, outputs * geometry.groups
+    x, w = numbers(rng, N, C, *sizes, dtype=dtype), numbers(rng, K, inputs, *kernel, dtype=dtype)
+    g = numbers(rng, N, K, *geometry.output(sizes, kernel), dtype=dtype)
+    k, c = (None, None) if seed % 2 else (numbers(rng, K, dtype=dtype), numbers(rng, C, dtype=dtype))
+    both_ways(
+        lambda: (
+            cpu.correlate(x, w, geometry, k),
+            cpu.correlate_input(g, w, sizes, geometry, c),
+            cpu.correlate_weight(g, x, kernel, geometry),
+        ),
+        1e-4 if dtype == "f" else 1e-11,
+    )
+
+
+@few
+@given(problems(), st.integers(1, 5), st.booleans())
+def test_pooling_kernels(problem, channels, ties):
+    sizes, kernel, geometry, seed = problem
+    half = tuple((min(b, k // 2), min(a, k // 2)) for (b, a), k in zip(geometry.padding, kernel, strict=True))
+    geometry = geometry._replace(padding=half, groups=1)
+    assume(min(geometry.output(sizes, kernel)) > 0)
+    rng = np.random.default_rng(seed)
+    x, h = (numbers(rng, int(rng.integers(1, 4)), channels, *sizes) for _ in range(2))
+    x, h = (np.round(x) if ties else x), np.broadcast_to(h[:1], x.shape)
+    g = numbers(rng, *x.shape[:2], *geometry.output(sizes, kernel))
+
+    def compute():
+        y = cpu.max_pool(x, kernel, geometry)
+        return (
+            y,
+            cpu.max_put(g, x, y, kernel, geometry),
+            cpu.max_take(h, x, y, kernel, geometry),
+            cpu.sum_pool(x, kernel, geometry),
+            cpu.sum_put(g, kernel, sizes, geometry),
+        )
+
+    both_ways(compute, 1e-11)
+
+
+@few
+@given(problems(crop=1))
+def test_the_three_maps_are_adjoint(problem):
+    """<correlate(x, w), g> = <x, correlate_input(g, w)> = <w, correlate_weight(g, x)>."""
+    sizes, kernel, geometry, seed = problem
+    rng = np.random.default_rng(seed)
+    x, w = numbers(rng, 2, 2 * geometry.groups, *sizes), numbers(rng, 3 * geometry.groups, 2, *kernel)
+    y = cpu.correlate(x, w, geometry)
+    g = numbers(rng, *y.shape)
+    expected = pytest.approx(float((y * g).sum()), rel=1e-9, abs=1e-9)
+    assert float((x * cpu.correlate_input(g, w, sizes, geometry)).sum()) == expected
+    assert float((w * cpu.correlate_weight(g, x, kernel, geometry)).sum()) == expected
+
+
+# ---- what users rely on ---------------------------------------------------------------------------------------------
+def test_half_precision_accumulates_in_single():
+    x, w = np.full((1, 512, 3, 3), 0.1, np.float16), np.full((1, 512, 3, 3), 0.1, np.float16)
+    for allowed in (True, False):
+        with tg.kernels(allowed):
+            y = tg.conv2d(x, w)
+        assert y.dtype == np.float16
+        assert float(y[0, 0, 0, 0]) == pytest.approx(512 * 9 * float(x[0, 0, 0, 0]) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("sizes, kernel, stride", [((8, 7), 3, 2), ((6, 5), 4, 3), ((5, 9), 1, 2), ((4, 4), 2, 1)])
+def test_same_paddings_have_one_size_and_their_own_place(sizes, kernel, stride):
+    x, w = np.arange(np.prod(sizes), dtype=np.float64).reshape(1, 1, *sizes), np.ones((1, 1, kernel, kernel))
+    upper, lower, symmetric = (
+        tg.conv2d(x, w, padding=name, stride=stride) for name in ("same", "same_lower", "same_symmetric")
+    )
+    assert upper.shape == lower.shape == symmetric.shape == (1, 1, *(-(-n // stride) for n in sizes))
+    flipped = tg.conv2d(x[:, :, ::-1, ::-1], w, padding="same_lower", stride=stride)[:, :, ::-1, ::-1]
+    np.testing.assert_allclose(flipped, upper)
+    every = tg.conv2d(x, w, padding="same")
+    np.testing.assert_allclose(symmetric, every[:, :, ::stride, ::stride])
+
+
+def test_results_are_the_same_from_run_to_run():
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((9, 5, 8, 8), np.float32), rng.standard_normal((9, 4, 6, 6), np.float32)
+    geometry = Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))
+    first = cpu.correlate_weight(g, x, (3, 3), geometry)
+    for _ in range(5):
+        np.testing.assert_array_equal(first, cpu.correlate_weight(g, x, (3, 3), geometry))
+
+
+def test_an_error_in_a_tile_reaches_the_caller():
+    done = []
+
+    def task(i: int) -> None:
+        if i == 3:
+            raise FloatingPointError("tile 3")
+        done.append(i)
+
+    with pytest.raises(FloatingPointError, match="tile 3"):
+        threads.parallel(task, 8, cost=1)
+    threads.parallel(done.append, 4, cost=1)
+    assert blas.threads() == 2
+
+
+def test_two_threads_may_convolve_at_once():
+    rng = np.random.default_rng(0)
+    xs, w = [rng.standard_normal((6, 5, 9, 9)) for _ in range(4)], rng.standard_normal((3, 5, 3, 3))
+    expected = [tg.conv2d(x, w, padding=1) for x in xs]
+    found: dict[int, np.ndarray] = {}
+
+    def work(i: int) -> None:
+        for _ in range(20):
+            found[i] = tg.conv2d(xs[i], w, padding=1)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for i, y in enumerate(expected):
+        np.testing.assert_array_equal(found[i], y)
+
+
+def test_no_im2col_of_the_whole_batch(monkeypatch):
+    monkeypatch.setattr(tiles, "ROOM", 1 << 14)
+    tiles.plan.cache_clear()
+    x, w = np.ones((32, 16, 28, 28), np.float32), np.ones((16, 16, 5, 5), np.float32)
+    tg.conv2d(x, w, padding=2)  # threads have their room now
+    tracemalloc.start()
+    y = tg.conv2d(x, w, padding=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * y.nbytes, f"{peak / 1e6:.1f} MB for a result of {y.nbytes / 1e6:.1f} MB"

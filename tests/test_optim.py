@@ -1,0 +1,239 @@
+"""Optimisers: their formulae, groups, state, in-place writes, and what they refuse. Trajectories: test_peers_nn.py."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph import nn
+from tensorgraph.nn import optim
+
+ALL = [getattr(optim, name) for name in optim.__all__ if name != "Optimizer"]
+
+
+def leaf(*values, dtype=np.float64):
+    return tg.tensor(np.array(values, dtype), requires_grad=True)
+
+
+def descend(parameters, optimizer, gradients):
+    """The values after each step with the given gradients."""
+    path = []
+    for gradient in gradients:
+        for p, g in zip(parameters, gradient, strict=True):
+            p.grad = None if g is None else tg.tensor(np.array(g, p.dtype))
+        optimizer.step()
+        path.append([p.detach().numpy().copy() for p in parameters])
+    return path
+
+
+# ---- formulae ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("momentum, dampening, decay, nesterov, maximize", [
+    (0, 0, 0, False, False), (0.9, 0, 0, False, False), (0.9, 0.5, 0.1, False, False), (0.9, 0, 0.1, True, False),
+    (0.9, 0, 0.1, True, True), (0, 0, 0.1, False, True),
+])  # fmt: skip
+def test_sgd_is_its_formula(rng, momentum, dampening, decay, nesterov, maximize):
+    gradients = rng.standard_normal((5, 1, 3))
+    p, w, b = leaf(1.0, -2.0, 3.0), np.array([1.0, -2.0, 3.0]), None
+    kw = dict(momentum=momentum, dampening=dampening, weight_decay=decay, nesterov=nesterov, maximize=maximize)
+    for gradient, (got,) in zip(gradients, descend([p], optim.SGD([p], 0.1, **kw), gradients), strict=True):
+        g = (-gradient[0] if maximize else gradient[0]) + decay * w
+        if momentum:
+            b = g if b is None else momentum * b + (1 - dampening) * g
+            g = g + momentum * b if nesterov else b
+        w = w - 0.1 * g
+        np.testing.assert_allclose(got, w, rtol=1e-12)
+
+
+def test_lion_is_its_formula(rng):
+    gradients = rng.standard_normal((5, 1, 3))
+    p, w, m = leaf(1.0, -2.0, 3.0), np.array([1.0, -2.0, 3.0]), 0.0
+    for g, (got,) in zip(gradients[:, 0], descend([p], optim.Lion([p], 0.1, weight_decay=0.5), gradients), strict=True):
+        w = w * (1 - 0.05) - 0.1 * np.sign(0.9 * m + 0.1 * g)
+        m = 0.99 * m + 0.01 * g
+        np.testing.assert_allclose(got, w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_every_optimiser_finds_the_bottom_of_a_bowl(kind):
+    p = leaf(2.0, -3.0)
+    optimizer = kind([p], lr={optim.Adadelta: 30.0, optim.SGD: 0.05, optim.Adagrad: 1.0, optim.RAdam: 0.1}.get(kind, 0.03))
+    for _ in range(300):
+        optimizer.zero_grad()
+        (p * p * tg.tensor([1.0, 4.0]).double()).sum().backward()
+        optimizer.step()
+    assert np.abs(p.detach().numpy()).max() < 0.25
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_arrays_are_written_in_place_and_keep_their_dtype(kind):
+    p = leaf(1.0, 2.0, dtype=np.float32)
+    array, optimizer = p.array, kind([p], weight_decay=0.1)
+    descend([p], optimizer, [[[1.0, -1.0]]] * 2)
+    assert p.array is array and p.dtype == np.float32 and p.is_leaf
+    for value in optimizer.state[p].values():
+        assert not isinstance(value, tg.Tensor) or value.dtype == np.float32
+
+
+def test_gradients_are_left_alone():
+    for kind in ALL:
+        p = leaf(1.0, 2.0)
+        p.grad = tg.tensor([0.5, -0.5], dtype=tg.float64)
+        kind([p], weight_decay=0.1).step()
+        assert p.grad.tolist() == [0.5, -0.5], kind
+
+
+# ---- groups --------------------------------------------------------------------------------------------------------
+def test_groups_have_settings_of_their_own():
+    a, b, c = leaf(1.0), leaf(1.0), leaf(1.0)
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 1.0}], lr=0.1)
+    optimizer.add_param_group({"params": iter([c]), "weight_decay": 1.0})
+    (path,) = descend([a, b, c], optimizer, [[[1.0]] * 3])
+    np.testing.assert_allclose(np.concatenate(path), [0.9, 0.0, 0.8])
+    optimizer.param_groups[1]["lr"] = 0.5
+    descend([a, b, c], optimizer, [[None, [1.0], None]])
+    assert (a.item(), b.item()) == (0.9, -0.5)
+
+
+def test_named_parameters_are_taken_too():
+    layer = nn.Linear(2, 2)
+    optimizer = optim.SGD(layer.named_parameters())
+    assert [p is q for p, q in zip(optimizer.param_groups[0]["params"], layer.parameters(), strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_zero_grad():
+    p = leaf(1.0)
+    optimizer = optim.SGD([p])
+    optimizer.zero_grad()
+    p.grad = tg.tensor([1.0])
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0]
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_closure_runs_recorded_and_its_loss_is_returned():
+    p = leaf(2.0)
+    optimizer = optim.SGD([p], 0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with tg.no_grad():
+        assert optimizer.step(closure).item() == 4
+    assert p.item() == 1
+
+
+def test_repr():
+    text = repr(optim.SGD([leaf(1.0)], 0.1, momentum=0.9))
+    assert text.startswith(
+        "SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.1\n    maximize: False\n    momentum: 0.9"
+    )
+
+
+# ---- state ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("way", ["file", "copy", "pickle"])
+def test_state_goes_through_everything(kind, way, tmp_path, rng):
+    """Five steps and five more equal ten, bit for bit."""
+    gradients = rng.standard_normal((10, 2, 3))
+    settings = dict(momentum=0.9) if kind in (optim.SGD, optim.RMSprop) else {}
+    whole, halves = [leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)], [leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)]
+    expected = descend(whole, kind(whole, **settings), gradients)[-1]
+    first = kind(halves, **settings)
+    descend(halves, first, gradients[:5])
+    if way == "file":
+        nn.save(first.state_dict(), tmp_path / "a.npz")
+        second = kind(halves, lr=123.0)
+        second.load_state_dict(nn.load(tmp_path / "a.npz"))
+    else:
+        second = copy.deepcopy(first) if way == "copy" else pickle.loads(pickle.dumps(first))
+        halves = second.param_groups[0]["params"]
+    np.testing.assert_array_equal(descend(halves, second, gradients[5:])[-1], expected)
+
+
+def test_loading_state_is_all_or_nothing():
+    p = leaf(1.0, 2.0)
+    optimizer = optim.SGD([p], 0.1, momentum=0.9)
+    descend([p], optimizer, [[[1.0, 1.0]]])
+    before = optimizer.state[p]["momentum_buffer"].array.copy()
+    good = optimizer.state_dict()
+    bad = {
+        "no keys": ({"state": {}}, 'expected keys "state" and "param_groups"'),
+        "groups": ({**good, "param_groups": good["param_groups"] * 2}, r"groups of \[1, 1\] parameters .* \[1\]"),
+        "shape": ({**good, "state": {0: {"momentum_buffer": tg.ones(3)}}}, r"f32\[3\], the parameter is f64\[2\]"),
+        "stranger": ({**good, "state": {7: {}}}, "parameter 7, which no group holds"),
+    }
+    for state, match in bad.values():
+        with pytest.raises(tg.errors.StateDictError, match=match):
+            optimizer.load_state_dict(state)
+    group = {**good["param_groups"][0], "lr": -1}
+    with pytest.raises(tg.ArgumentError, match="lr must be"):
+        optimizer.load_state_dict({**good, "param_groups": [group]})
+    np.testing.assert_array_equal(optimizer.state[p]["momentum_buffer"].array, before)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_a_step_counts_as_a_write():
+    p = leaf(2.0)
+    loss = (p * p).sum()
+    p.grad = leaf(1.0).detach()
+    optim.SGD([p], 0.1).step()
+    with pytest.raises(tg.GraphError, match="overwritten"):
+        loss.backward()
+
+
+def test_the_same_optimiser_works_after_the_model_changed_its_dtype():
+    layer = nn.Linear(2, 1)
+    optimizer = optim.Adam(layer.parameters())
+    layer(tg.ones(1, 2)).sum().backward()
+    optimizer.step()
+    layer.double()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[layer.weight]["exp_avg"].dtype == np.float64
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------------
+P = leaf(1.0)
+
+
+def used():
+    parameters = nn.Linear(1, 1).parameters()
+    list(parameters)
+    return parameters
+
+
+@pytest.mark.parametrize("make, error, match", [
+    (lambda: optim.SGD([], 0.1), tg.ArgumentError, r"SGD: the list of parameters is empty[\s\S]*model.parameters\(\)"),
+    (lambda: optim.SGD(used(), 0.1), tg.ArgumentError, "an iterator that was already used"),
+    (lambda: optim.SGD([P, P], 0.1), tg.ArgumentError, r"parameter 1 f64\[1\] comes twice"),
+    (lambda: optim.SGD([{"params": [P]}, {"params": [P]}]), tg.ArgumentError, "comes twice"),
+    (lambda: optim.SGD([{"params": [P]}, {"params": []}]), tg.ArgumentError, "parameter group 1 is empty"),
+    (lambda: optim.SGD([{"params": [P], "rate": 1}]), tg.ArgumentError, r"unknown setting 'rate'[\s\S]*lr, momentum"),
+    (lambda: optim.SGD([{"lr": 1}]), tg.DtypeError, 'a dictionary with a key "params"'),
+    (lambda: optim.SGD(P), tg.DtypeError, "params is one Tensor"),
+    (lambda: optim.SGD(nn.Linear(1, 1)), tg.DtypeError, r"params is one Linear[\s\S]*model.parameters\(\)"),
+    (lambda: optim.SGD({P}), tg.DtypeError, "a set of parameters has no order"),
+    (lambda: optim.SGD([1.0]), tg.DtypeError, "parameter 0 is float 1.0"),
+    (lambda: optim.SGD([P * 2]), tg.GraphError, "the result of an operation"),
+    (lambda: optim.SGD([P], lr=-0.1), tg.ArgumentError, "SGD: lr must be a number of at least 0, got -0.1"),
+    (lambda: optim.SGD([P], lr="fast"), tg.ArgumentError, "got 'fast'"),
+    (lambda: optim.SGD([P], momentum=-1), tg.ArgumentError, "momentum must be .*got -1"),
+    (lambda: optim.SGD([P], weight_decay=-1), tg.ArgumentError, "weight_decay must be .*got -1"),
+    (lambda: optim.SGD([P], nesterov=True), tg.ArgumentError, "nesterov needs momentum and no dampening"),
+    (lambda: optim.SGD([{"params": [P], "lr": -1}]), tg.ArgumentError, "lr must be"),
+    (lambda: optim.Adam([P], betas=(0.9, 1.0)), tg.ArgumentError, r"Adam: betas\[1\] must lie in \[0, 1\), got 1.0"),
+    (lambda: optim.Adam([P], betas=0.9), tg.ArgumentError, "betas must be two numbers, got 0.9"),
+    (lambda: optim.RMSprop([P], alpha=1), tg.ArgumentError, "alpha must lie"),
+    (lambda: optim.Adagrad([P], eps=-1), tg.ArgumentError, "eps must be"),
+])  # fmt: skip
+def test_bad_arguments(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
