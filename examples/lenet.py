@@ -1,8 +1,8 @@
 """A LeNet on scikit-learn's 1,797 handwritten digits: data, model, training, test, results, in one page.
 
-    python3 examples/lenet.py        about 98 % of the held-out digits, in half a minute
+    python3 -m examples.lenet        98 to 99 % of the held-out digits, within a minute
 
-The weights, the picture of the graph and the training curve are left in out/.
+Run it in the folder above. The weights, the picture of the graph and the training curve are left in out/.
 """
 
 from pathlib import Path

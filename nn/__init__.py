@@ -8,13 +8,27 @@ if __name__ != "tensorgraph.nn":
     raise ImportError("this folder is imported as `tensorgraph.nn` (from tensorgraph import nn)")
 
 from tensorgraph.nn import containers, functional, init, layers, losses, optim, parametrize
+from tensorgraph.nn.clip import clip_grad_norm_, clip_grad_value_, clip_weight_norm_
 from tensorgraph.nn.containers import *
 from tensorgraph.nn.layers import *
 from tensorgraph.nn.losses import *
 from tensorgraph.nn.module import Module, Parameter, unregistered
 from tensorgraph.nn.serialize import load, save
 
-__all__ = ["Module", "Parameter", "functional", "init", "load", "optim", "parametrize", "save", "unregistered"]
+__all__ = [
+    "Module",
+    "Parameter",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_weight_norm_",
+    "functional",
+    "init",
+    "load",
+    "optim",
+    "parametrize",
+    "save",
+    "unregistered",
+]
 __all__ += containers.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__

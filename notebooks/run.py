@@ -6,11 +6,13 @@ What is written is the same from run to run: no times, no kernel versions, cells
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -23,10 +25,10 @@ def run(path: Path) -> nbformat.NotebookNode:
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i}"
-    client = NotebookClient(
-        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}, kernel_name="python3"
-    )
-    client.execute()
+    # no network port where a file will do: others on the machine could talk to it
+    kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
+    place = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(notebook, km=kernel, timeout=600, record_timing=False, resources=place).execute()
     notebook.metadata.pop("language_info", None)
     return notebook
 

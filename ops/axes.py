@@ -33,7 +33,7 @@ def check_axis(op: str, axis: Any, ndim: int) -> int:
     )
 
 
-def check_axes(op: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+def check_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes that an axis argument names, counted from the front: all of them for None.
 
     Raises AxisError when one is out of range or named twice.
@@ -73,10 +73,20 @@ def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 
 
 # ---- 0-d arrays: for the sake of an axis argument they have one axis, as in PyTorch and in NumPy's reductions --------
-def scalar_axis(axis: Axis) -> Axis:
-    """The axis argument of a reduction of a 0-d array: None if it is valid, itself if it is not."""
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    return None if all(a in (None, 0, -1) for a in axes) and len(axes) < 2 else axis
+def native_axis(axis: Any, x: Any) -> Any:
+    """The axis argument of a reduction of x as the array library takes it: None, an integer or a tuple."""
+    if axis is None or (axis.__class__ is int and x.ndim):
+        return axis
+    if isinstance(axis, list):
+        axis = tuple(axis)
+    elif getattr(axis, "ndim", 0):
+        raise DtypeError(
+            f"an axis is an integer or a tuple of integers, got {sig(axis)}",
+            hint="maximum(a, b) and minimum(a, b) compare two arrays element by element; max(x, axis) reduces one",
+        )
+    if not x.ndim and axis in (0, -1, (0,), (-1,)):
+        return None
+    return axis
 
 
 def scalars_too(function: F) -> F:

@@ -50,6 +50,7 @@ def diag_embed(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any
     return _diagonal_put(x, shape, offset, axis1, axis2)
 
 
+@spelled
 def diag(x: Any, k: int = 0) -> Any:
     """A matrix with the vector x on its k-th diagonal, or that diagonal of a matrix x.
 

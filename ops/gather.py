@@ -21,7 +21,7 @@ from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.index import getitem, put, put_add
 from tensorgraph.ops.reduce import count_nonzero
 from tensorgraph.ops.shape import broadcast_to, common_shape, expand_dims, reshape
-from tensorgraph.spelling import named
+from tensorgraph.spelling import named, spelled
 
 __all__ = [
     "embedding", "gather", "index_add", "index_copy", "index_fill", "index_select", "masked_fill", "masked_scatter",
@@ -252,6 +252,7 @@ def _embedding_rule(g, indices, weight_shape, padding_idx):
 _embedding.vjp(weight=_embedding_rule)
 
 
+@spelled
 def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """Rows of a table: a dense vector for each index.  indices (...) integer, weight (N, D) -> (..., D).
 

@@ -77,10 +77,3 @@ def put(x: Any, index: Index, values: Any) -> Any:
 def index_put(x: Any, indices: Index, values: Any, accumulate: bool = False) -> Any:
     """PyTorch's name for `put`; with `accumulate=True` the values are added to what is there."""
     return x + put_add(values, indices, x.shape) if accumulate else put(x, indices, values)
-
-
-def raw_index(index: Any) -> Any:
-    """`index` with arrays in place of tensors."""
-    if isinstance(index, tuple):
-        return tuple([part.array if isinstance(part, Tensor) else part for part in index])
-    return index.array if isinstance(index, Tensor) else index

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tensorgraph import backends, writes
-from tensorgraph.errors import GraphError, ShapeError, sig
+from tensorgraph.errors import GraphError, ShapeError, TensorgraphError, sig
 from tensorgraph.mode import recording
 from tensorgraph.operation import Operation
 from tensorgraph.ops import elementwise, rounding
-from tensorgraph.ops.index import raw_index
 from tensorgraph.provenance import explain
 from tensorgraph.tensor import Tensor
 
@@ -46,8 +45,8 @@ def _setitem(x: Tensor, index: Any, value: Any) -> None:
             hint="tensorgraph.put(x, index, v) makes a new tensor and stays in the graph; v.detach() drops the gradient",
         )
     try:
-        x.array[raw_index(index)] = _raw(value)
-    except (ValueError, IndexError, TypeError) as error:
+        backends.backend_of(x.array).assign(x.array, index, _raw(value), "x[i] = v")
+    except (TensorgraphError, ValueError, TypeError) as error:
         raise explain("x[i] = v", error, (("x", x.array, x.node), ("v", _raw(value), None)), None) from None
     writes.wrote(x.array)
 

@@ -14,7 +14,7 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import check_axis
 from tensorgraph.ops.index import getitem
 from tensorgraph.ops.shape import atleast_1d, atleast_2d, atleast_3d, broadcast_to, reshape
-from tensorgraph.spelling import spelled
+from tensorgraph.spelling import named, spelled
 
 __all__ = [
     "array_split", "chunk", "column_stack", "concat", "dstack", "hstack", "meshgrid", "repeat", "split", "stack",
@@ -101,22 +101,26 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return _stack(*arrays, axis=check_axis("stack", axis, arrays[0].ndim + 1))
 
 
+@named
 def hstack(arrays: Sequence[Any]) -> Any:
     """Side by side: along the second axis, vectors along their only one."""
     arrays = [atleast_1d(a) for a in _several("hstack", arrays)]
     return concat(arrays, 0 if arrays[0].ndim == 1 else 1)
 
 
+@named
 def vstack(arrays: Sequence[Any]) -> Any:
     """One below the other: along the first axis, vectors as rows."""
     return concat([atleast_2d(a) for a in _several("vstack", arrays)], 0)
 
 
+@named
 def dstack(arrays: Sequence[Any]) -> Any:
     """One behind the other: along the third axis, after NumPy's atleast_3d."""
     return concat([atleast_3d(a) for a in _several("dstack", arrays)], 2)
 
 
+@named
 def column_stack(arrays: Sequence[Any]) -> Any:
     """Vectors as the columns of a matrix; matrices side by side.  N vectors (M,) -> (M, N)."""
     arrays = [reshape(a, (-1, 1)) if a.ndim < 2 else a for a in _several("column_stack", arrays)]
@@ -187,6 +191,7 @@ def chunk(x: Any, chunks: int, axis: int = 0) -> tuple[Any, ...]:
 
 
 # ---- the same several times -----------------------------------------------------------------------------------------
+@spelled
 def tile(x: Any, repetitions: int | tuple[int, ...] | list[int]) -> Any:
     """x laid side by side `repetitions` times along each axis.  x (A, B), (2, 3) -> (2*A, 3*B)."""
     times = tuple(repetitions) if isinstance(repetitions, (tuple, list)) else (repetitions,)

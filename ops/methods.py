@@ -13,6 +13,7 @@ from typing import Any
 
 from tensorgraph import array_api, backends, ops, spelling
 from tensorgraph.errors import ArgumentError, DtypeError, sig
+from tensorgraph.ops import decompose, inplace, numpy_protocol, spectrum, systems
 from tensorgraph.tensor import Tensor
 
 OPERATORS = {
@@ -44,16 +45,16 @@ METHODS = """
 abs acos acosh add all amax amin any argmax argmin argsort asin asinh astype atan atan2 atanh
 bincount bmm
 ceil chunk clip clone conj copysign cos cosh count_nonzero cummax cummin cumprod cumsum
-deg2rad det diag diagonal diff digamma divide dot
+deg2rad diag diagonal diff digamma divide dot
 erf erfc erfinv exp exp2 expand_dims expm1
 flip floor floor_divide fmax fmin fmod frac
 gather
 heaviside hypot
-index_add index_copy index_fill index_select inv isfinite isinf isnan
+index_add index_copy index_fill index_select isfinite isinf isnan
 lerp lgamma log log10 log1p log2 log_softmax logaddexp logit logsumexp
 logical_and logical_not logical_or logical_xor
 masked_fill masked_select matmul max maximum mean median min minimum moveaxis multiply mv
-nan_to_num nanmean nansum negative nonzero norm
+nan_to_num nanmean nansum negative nonzero
 outer
 pow prod put
 quantile
@@ -161,6 +162,9 @@ def _contains(x: Tensor, value: Any) -> bool:
 
 
 SPECIAL: dict[str, Any] = {
+    "det": systems.det,
+    "inverse": systems.inv,
+    "norm": spectrum.norm,
     "reshape": _reshape,
     "view": _reshape,
     "permute": _permute,
@@ -223,29 +227,19 @@ def table() -> dict[str, Any]:
     """Every operator, method and property that is attached to Tensor, by name."""
     found: dict[str, Any] = {}
     for symbol, name in OPERATORS.items():
-        if not hasattr(ops, name): continue  # TEMP
         function = getattr(ops, name)
         found[f"__{symbol}__"] = function
         found[f"__r{symbol}__"] = _reflected(function)
     for symbol, name in COMPARISONS.items():
-        if not hasattr(ops, name): continue  # TEMP
         found[f"__{symbol}__"] = _operator(getattr(ops, name), f"__{symbol}__")
     for symbol, name in UNARY.items():
-        if not hasattr(ops, name): continue  # TEMP
         found[f"__{symbol}__"] = getattr(ops, name)
     for name in METHODS:
-        if not hasattr(ops, name): continue  # TEMP
         found[name] = getattr(ops, name)
     found |= SPECIAL
     for torch_name, name in spelling.METHODS.items():
-        if name not in found: continue  # TEMP
         found[torch_name] = found[name]
-    try:  # TEMP
-        from tensorgraph.ops import inplace, numpy_protocol
-
-        return found | inplace.methods() | numpy_protocol.methods()
-    except (AttributeError, ImportError):
-        return found
+    return found | inplace.methods() | numpy_protocol.methods()
 
 
 def attach() -> None:

@@ -13,7 +13,7 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import Axis, check_axes
 from tensorgraph.ops.index import getitem
 from tensorgraph.ops.shape import swapaxes
-from tensorgraph.spelling import spelled
+from tensorgraph.spelling import named, spelled
 
 __all__ = ["flip", "fliplr", "flipud", "pad", "roll", "rot90"]
 
@@ -28,11 +28,13 @@ def flip(be, x: Array, axis: Axis = None):
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
+@named
 def flipud(x: Any) -> Any:
     """Upside down: reversed along the first axis."""
     return flip(x, 0)
 
 
+@named
 def fliplr(x: Any) -> Any:
     """Left to right: reversed along the second axis."""
     return flip(x, 1)
@@ -55,7 +57,7 @@ def rot90(x: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
     """x turned by 90 degrees k times, from the first of the two axes towards the second.  x (M, N) -> (N, M)."""
     if len(axes) != 2:
         raise ArgumentError(f"rot90: a plane has two axes, got {tuple(axes)}")
-    first, second = check_axes("rot90", axes, x.ndim)
+    first, second = check_axes("rot90", tuple(axes), x.ndim)
     turns = k % 4
     if turns == 0:
         return x
@@ -104,6 +106,7 @@ def _fold_in(be, values: Array, shape: tuple[int, ...], widths: Sequence[Sequenc
 _fold_in.vjp(values=lambda g, widths, mode: _extend(g, widths, mode))
 
 
+@spelled
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Any:
     """x with more elements before and behind along its axes.  x (N, ...), ((b, a), ...) -> (b + N + a, ...).
 

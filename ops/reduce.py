@@ -13,7 +13,7 @@ from tensorgraph.backends import check_dtype
 from tensorgraph.errors import ArgumentError
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import elementwise
-from tensorgraph.ops.axes import Axis, count_along, kept_shape, scalar_axis
+from tensorgraph.ops.axes import Axis, count_along, kept_shape, native_axis
 from tensorgraph.ops.elementwise import astype, where
 from tensorgraph.ops.logic import isnan
 from tensorgraph.ops.shape import broadcast_to
@@ -34,7 +34,7 @@ def restore(y: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
 @op
 def sum(be, x: Array, axis: Axis = None, keepdims: bool = False, dtype: object = None):
     """Sum of the elements.  x (...) -> without the reduced axes (size 1 with keepdims).  The sum of nothing is 0."""
-    return be.sum(x, axis if x.ndim else scalar_axis(axis), keepdims, dtype if dtype is None else check_dtype(dtype))
+    return be.sum(x, native_axis(axis, x), keepdims, dtype if dtype is None else check_dtype(dtype))
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims: broadcast_to(restore(g, x_shape, axis, keepdims), x_shape))
@@ -43,7 +43,7 @@ sum.vjp(x=lambda g, x_shape, axis, keepdims: broadcast_to(restore(g, x_shape, ax
 @op
 def mean(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Arithmetic mean.  x (...) -> without the reduced axes; integers give float32.  The mean of nothing is NaN."""
-    return be.mean(x, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.mean(x, native_axis(axis, x), keepdims)
 
 
 def _mean_rule(g, x_shape, axis, keepdims):
@@ -81,7 +81,7 @@ def var(be, x: Array, axis: Axis = None, correction: float = 0, keepdims: bool =
     correction=0 as in NumPy (PyTorch's default is 1). NaN where N - correction is not positive. The gradient at a
     constant x is 0.
     """
-    return be.var(x, axis if x.ndim else scalar_axis(axis), correction, keepdims)
+    return be.var(x, native_axis(axis, x), correction, keepdims)
 
 
 def _var_rule(g, x, axis, correction, keepdims):
@@ -98,7 +98,7 @@ def std(be, x: Array, axis: Axis = None, correction: float = 0, keepdims: bool =
 
     At a constant x, where the root has no derivative, the gradient is 0.
     """
-    return be.sqrt(be.var(x, axis if x.ndim else scalar_axis(axis), correction, keepdims))
+    return be.sqrt(be.var(x, native_axis(axis, x), correction, keepdims))
 
 
 def _std_rule(g, x, y, axis, correction, keepdims):
@@ -124,7 +124,7 @@ def max(be, x: Array, axis: Axis = None, keepdims: bool = False):
     Elements that tie for the maximum share the gradient evenly; a NaN gets none. Along an axis only values come
     back, as in NumPy; `argmax` has the indices. Raises ShapeError where there is nothing to choose from.
     """
-    return be.max(x, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.max(x, native_axis(axis, x), keepdims)
 
 
 max.vjp(x=_extreme_rule)
@@ -133,7 +133,7 @@ max.vjp(x=_extreme_rule)
 @op
 def min(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Smallest element; NaN wins.  x (...) -> without the reduced axes.  Ties and empty input as in `max`."""
-    return be.min(x, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.min(x, native_axis(axis, x), keepdims)
 
 
 min.vjp(x=_extreme_rule)
@@ -148,7 +148,7 @@ def logsumexp(be, x: Array, axis: Axis = None, keepdims: bool = False):
     -inf among the elements counts as nothing; of nothing but -inf (or no elements at all) the result is -inf, with
     gradient 0.
     """
-    return be.logsumexp(x, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.logsumexp(x, native_axis(axis, x), keepdims)
 
 
 def _logsumexp_rule(g, x, y, axis, keepdims):
@@ -165,7 +165,7 @@ logsumexp.vjp(x=_logsumexp_rule)
 @op
 def _norm2(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Root of the sum of squares; the gradient at 0 is 0."""
-    return be.norm2(x, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.norm2(x, native_axis(axis, x), keepdims)
 
 
 def _norm2_rule(g, x, y, axis, keepdims):
@@ -204,7 +204,7 @@ def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = Fals
 @op
 def _power_norm(be, x: Array, ord: float, axis: Axis = None, keepdims: bool = False):
     """(sum x^ord)^(1/ord) of non-negative x."""
-    return be.power_norm(x, ord, axis if x.ndim else scalar_axis(axis), keepdims)
+    return be.power_norm(x, ord, native_axis(axis, x), keepdims)
 
 
 def _power_norm_rule(g, x, y, ord, axis, keepdims):
@@ -220,16 +220,16 @@ _power_norm.vjp(x=_power_norm_rule)
 @op
 def any(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Whether an element is true (not 0; NaN is true).  x (...) -> bool.  False of nothing."""
-    return be.any(x, axis=axis if x.ndim else scalar_axis(axis), keepdims=keepdims)
+    return be.any(x, axis=native_axis(axis, x), keepdims=keepdims)
 
 
 @op
 def all(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """Whether every element is true (not 0; NaN is true).  x (...) -> bool.  True of nothing."""
-    return be.all(x, axis=axis if x.ndim else scalar_axis(axis), keepdims=keepdims)
+    return be.all(x, axis=native_axis(axis, x), keepdims=keepdims)
 
 
 @op
 def count_nonzero(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """How many elements are not 0.  x (...) -> int64."""
-    return (x != 0).sum(axis=axis if x.ndim else scalar_axis(axis), keepdims=keepdims)
+    return (x != 0).sum(axis=native_axis(axis, x), keepdims=keepdims)

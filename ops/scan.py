@@ -13,7 +13,7 @@ from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, AxisError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import Axis, check_axes, check_axis, scalar_axis, scalars_too
+from tensorgraph.ops.axes import Axis, check_axes, check_axis, native_axis, scalars_too
 from tensorgraph.ops.index import getitem, put, put_add
 from tensorgraph.ops.join import concat
 from tensorgraph.ops.move import flip, pad
@@ -110,7 +110,7 @@ def prod(be, x: Array, axis: Axis = None, keepdims: bool = False, dtype: object 
 
     The gradient is exact where elements are zero: the product of the others.
     """
-    return be.prod(x, axis if x.ndim else scalar_axis(axis), keepdims, dtype if dtype is None else check_dtype(dtype))
+    return be.prod(x, native_axis(axis, x), keepdims, dtype if dtype is None else check_dtype(dtype))
 
 
 def _prod_rule(g, x, axis, keepdims):

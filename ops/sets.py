@@ -12,6 +12,7 @@ from tensorgraph.errors import ArgumentError, DtypeError, OutOfRangeError, Shape
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.index import getitem, put_add
 from tensorgraph.ops.shape import reshape
+from tensorgraph.spelling import spelled
 
 __all__ = [
     "argwhere", "bincount", "histogram", "nonzero", "unique", "unique_all", "unique_counts", "unique_inverse",
@@ -108,6 +109,7 @@ def argwhere(be, x: Array):
     return be.argwhere(x)
 
 
+@spelled
 def nonzero(x: Any) -> tuple[Any, ...]:
     """The indices of the elements that are not 0, one array per axis, so that x[nonzero(x)] are these elements."""
     if x.ndim == 0:

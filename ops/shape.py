@@ -174,6 +174,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return permute_dims(x, tuple(axes))
 
 
+@spelled
 def matrix_transpose(x: Any) -> Any:
     """The last two axes exchanged.  x (..., M, N) -> (..., N, M)."""
     if x.ndim < 2:
@@ -181,6 +182,7 @@ def matrix_transpose(x: Any) -> Any:
     return swapaxes(x, -1, -2)
 
 
+@spelled
 def moveaxis(x: Any, source: int | tuple[int, ...] | list[int], destination: int | tuple[int, ...] | list[int]) -> Any:
     """Axes moved to other positions, the rest in their order.  x (A, B, C), 0, -1 -> (B, C, A)."""
     sources = check_axes("moveaxis", source if isinstance(source, (tuple, list)) else (source,), x.ndim)

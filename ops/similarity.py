@@ -14,6 +14,7 @@ from tensorgraph.ops.activation import relu
 from tensorgraph.ops.elementwise import maximum, minimum, where
 from tensorgraph.ops.loss import compared, operand, reduced
 from tensorgraph.ops.reduce import sum, vector_norm
+from tensorgraph.ops.shape import broadcast_arrays
 from tensorgraph.provenance import explained
 from tensorgraph.spelling import spelled
 from tensorgraph.tensor import raw
@@ -32,6 +33,8 @@ __all__ = [
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Any:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; 0 for a zero vector.  (...) -> without the axis."""
     x1, x2 = operand(x1), operand(x2)
+    if x1.shape != x2.shape:  # before the norms: the axis may be one that broadcasts
+        x1, x2 = broadcast_arrays(x1, x2)
     norms = maximum(vector_norm(x1, 2, axis), eps) * maximum(vector_norm(x2, 2, axis), eps)
     return sum(x1 * x2, axis=axis) / norms
 

@@ -20,8 +20,10 @@ from tensorgraph.spelling import spelled
 __all__ = ["glu", "gumbel_softmax", "log_softmax", "maxout", "softmax", "softmin"]
 
 
-def _shifted(be, x, axis):
-    """x minus its maximum along the axis: exp of it cannot overflow."""
+def _shifted(be, name, x, axis):
+    """x minus its maximum along the axis, in memory of its own: exp of it cannot overflow."""
+    if not -x.ndim <= axis < x.ndim:
+        check_axis(name, axis, x.ndim)
     x = be.floating(x)
     return x - be.max(x, axis, True) if x.size else x.copy()
 
@@ -29,7 +31,7 @@ def _shifted(be, x, axis):
 @op
 def softmax(be, x: Array, axis: int = -1):
     """exp(x) / sum(exp(x)) along an axis, without overflow.  x (...) -> (...).  NaN where all of x is -inf."""
-    y = _shifted(be, x, axis)
+    y = _shifted(be, "softmax", x, axis)
     be.exp(y, out=y)
     y /= be.sum(y, axis, True)
     return y
@@ -41,7 +43,7 @@ softmax.vjp(x=lambda g, y, axis: (g - sum(g * y, axis, True)) * y)
 @op
 def log_softmax(be, x: Array, axis: int = -1):
     """Logarithm of `softmax`, finite also where that is too small for its dtype.  x (...) -> (...)."""
-    y = _shifted(be, x, axis)
+    y = _shifted(be, "log_softmax", x, axis)
     y -= be.log(be.sum(be.exp(y), axis, True))
     return y
 

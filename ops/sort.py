@@ -14,7 +14,7 @@ from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, OutOfRangeError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import Axis, check_axes, check_axis, kept_shape, scalar_axis, scalars_too
+from tensorgraph.ops.axes import Axis, check_axes, check_axis, kept_shape, native_axis, scalars_too
 from tensorgraph.ops.elementwise import astype, where
 from tensorgraph.ops.index import getitem, put_add
 from tensorgraph.ops.join import stack
@@ -135,7 +135,7 @@ def _ranks(n: int, q: float, method: str) -> tuple[int, int, float]:
 
 def _line(name: str, x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """x sorted along one last axis into which the reduced axes were merged, and those axes."""
-    axes = check_axes(name, axis, x.ndim) if x.ndim or scalar_axis(axis) else ()
+    axes = check_axes(name, axis, x.ndim) if x.ndim or native_axis(axis, x) is not None else ()
     if x.dtype.kind in "iub":
         x = astype(x, "float32")
     line = merged(x, axes) if x.ndim else reshape(x, (1,))

@@ -29,6 +29,7 @@ from tensorgraph.array_api import (  # noqa: E402
 )
 from tensorgraph.backends import get_default_device, set_default_device  # noqa: E402
 from tensorgraph.backward import grad  # noqa: E402
+from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck  # noqa: E402
 from tensorgraph.checkpoint import checkpoint  # noqa: E402
 from tensorgraph.creation import (  # noqa: E402
     arange,
@@ -94,7 +95,3 @@ from tensorgraph.tensor import Tensor  # noqa: E402
 
 _methods.attach()
 
-try:  # TEMP until check.py exists
-    from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
-except ImportError:
-    pass

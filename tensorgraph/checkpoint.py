@@ -91,14 +91,16 @@ class _Recompute:
                 )
             self.again = again
         twin = self.again[self.serials[node.serial]]
-        return twin.saved if isinstance(twin.saved, tuple) else twin.saved.recompute(twin)  # a checkpoint inside this one
+        if isinstance(twin.saved, tuple):
+            return twin.saved
+        return twin.saved.recompute(twin)  # a checkpoint inside this one
 
     def _check_arguments(self) -> None:
         for t in _tensors((self.args, self.kwargs)):
             place = written_since(self.recorded, t.array)
             if place is not None:
                 raise GraphError(
-                    f"checkpoint: its argument {sig(t)} was overwritten before the backward pass ran the function again",
+                    f"checkpoint: its argument {sig(t)} was overwritten before the function ran again",
                     operands=(f"overwritten  {place.text}   {place}",),
                     hint="run backward() before the write, or write into a copy: t.clone()",
                 )

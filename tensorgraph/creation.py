@@ -182,6 +182,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = N
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, device: str | None = None) -> Tensor:
     """Numbers from `start` (0 when only one is given) up to but without `stop`: integers int64, floats float32."""
+    start, stop, step = (v.item() if isinstance(v, Tensor) else v for v in (start, stop, step))
     if stop is None:
         start, stop = 0, start
     floats = any(isinstance(v, (float, np.floating)) for v in (start, stop, step))
@@ -191,6 +192,7 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
 
 def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None, device: str | None = None, endpoint: bool = True) -> Tensor:
     """`num` evenly spaced numbers from `start` to `stop` (included unless `endpoint=False`). float32 unless said."""
+    start, stop = (v.item() if isinstance(v, Tensor) else v for v in (start, stop))
     is_complex = isinstance(start, complex) or isinstance(stop, complex)
     kind = backends.check_dtype(dtype) or (np.complex64 if is_complex else np.float32)
     host = np.linspace(start, stop, num, endpoint=endpoint).astype(kind)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tensorgraph.ops.axes import Axis
 from tensorgraph.tensor import Tensor
 
 # the class has methods of these names
@@ -113,13 +114,13 @@ class TensorMethods:
         """Sum a + b."""
     def add_(self, y: Any, *, alpha: _float = 1) -> Tensor:
         """Writes the result of add into x. Returns x."""
-    def all(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def all(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Whether every element is true (not 0; NaN is true)."""
-    def amax(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def amax(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Largest element; NaN wins."""
-    def amin(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def amin(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Smallest element; NaN wins."""
-    def any(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def any(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Whether an element is true (not 0; NaN is true)."""
     def arccos(self) -> Tensor:
         """Arc cosine, NaN outside [-1, 1]."""
@@ -156,7 +157,7 @@ class TensorMethods:
     def ceil(self, *, straight_through: _bool = False) -> Tensor:
         """The smallest whole number >= x."""
     def chunk(self, chunks: _int, axis: _int = 0, *, dim: Any = ...) -> tuple[Tensor, ...]:
-        """At most `chunks` parts of equal size, of which the last may be shorter (PyTorch's meaning)."""
+        """At most `chunks` parts of one size; the last may be shorter (as in PyTorch)."""
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
         """x limited to [min, max]; None is no limit; `max` wins where min > max."""
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
@@ -174,7 +175,7 @@ class TensorMethods:
         """Cosine."""
     def cosh(self) -> Tensor:
         """Hyperbolic cosine."""
-    def count_nonzero(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def count_nonzero(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """How many elements are not 0."""
     def cpu(self) -> Tensor: ...
     def cuda(self, device: Any = 0) -> Tensor: ...
@@ -189,7 +190,7 @@ class TensorMethods:
     def deg2rad(self) -> Tensor:
         """Degrees to radians."""
     def diag(self, k: _int = 0) -> Tensor:
-        """A matrix with the vector x on its k-th diagonal, or the k-th diagonal of a matrix."""
+        """A matrix with the vector x on its k-th diagonal, or that diagonal of a matrix x."""
     def diagonal(self, offset: _int = 0, axis1: _int = 0, axis2: _int = 1, *, dim1: Any = ..., dim2: Any = ...) -> Tensor:
         """A diagonal of the matrices along two axes, as a new last axis."""
     def diff(self, n: _int = 1, axis: _int = -1, prepend: Any = None, append: Any = None, *, dim: Any = ...) -> Tensor:
@@ -229,7 +230,7 @@ class TensorMethods:
         """Writes one number everywhere. Returns x."""
     def flatten(self, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
         """The axes from `start_dim` to `end_dim` (both included) as one."""
-    def flip(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, *, dim: Any = ...) -> Tensor:
+    def flip(self, axis: Axis = None, *, dim: Any = ...) -> Tensor:
         """The elements in reverse order along one axis, several, or all of them."""
     def float(self) -> Tensor:
         """x as float32; x itself when it is that already."""
@@ -302,7 +303,7 @@ class TensorMethods:
         """Exactly one is true, where every number but 0 is."""
     def logit(self, eps: _float | None = None) -> Tensor:
         """log(x / (1 - x)), the inverse of `sigmoid`; NaN outside [0, 1] unless `eps` limits x to [eps, 1 - eps]."""
-    def logsumexp(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def logsumexp(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """log(sum(exp(x))) without overflow."""
     def long(self) -> Tensor:
         """x as int64; x itself when it is that already."""
@@ -316,15 +317,15 @@ class TensorMethods:
         """The elements where the mask holds, in row-major order."""
     def matmul(self, b: Any) -> Tensor:
         """Matrix product a @ b."""
-    def max(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def max(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Largest element; NaN wins."""
     def maximum(self, b: Any) -> Tensor:
         """The larger of a and b; NaN if either is."""
-    def mean(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def mean(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Arithmetic mean."""
-    def median(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
-        """The middle element in order, the mean of the two middle ones of an even number (NumPy's meaning); NaN if there is any."""
-    def min(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def median(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+        """The middle element in order, of an even number the mean of the two in the middle (as in NumPy)."""
+    def min(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Smallest element; NaN wins."""
     def minimum(self, b: Any) -> Tensor:
         """The smaller of a and b; NaN if either is."""
@@ -344,9 +345,9 @@ class TensorMethods:
         """Matrix times vector."""
     def nan_to_num(self, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
         """x with NaN and infinities replaced; infinities by the largest finite numbers unless given."""
-    def nanmean(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def nanmean(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Mean of the elements that are not NaN, NaN where there is none."""
-    def nansum(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def nansum(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Sum of the elements that are not NaN; the others get gradient 0."""
     def ne(self, other: Any) -> Tensor: ...
     def neg(self) -> Tensor:
@@ -364,11 +365,11 @@ class TensorMethods:
         """x.permute(2, 0, 1): the axes in a new order."""
     def pow(self, b: Any) -> Tensor:
         """Power a ** b."""
-    def prod(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, dtype: Any = None, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def prod(self, axis: Axis = None, keepdims: _bool = False, dtype: Any = None, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Product of the elements."""
     def put(self, index: Any, values: Any) -> Tensor:
         """x with `x[index] = values` done to a copy: the way to write that stays in the graph."""
-    def quantile(self, q: Any, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, method: str = 'linear', *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def quantile(self, q: Any, axis: Axis = None, keepdims: _bool = False, method: str = 'linear', *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """The value below which the part q of the elements lies; NaN if there is any."""
     def rad2deg(self) -> Tensor:
         """Radians to degrees."""
@@ -387,7 +388,7 @@ class TensorMethods:
         """Each element several times in a row (NumPy's meaning)."""
     def reshape(self, *shape: Any) -> Tensor:
         """x.reshape(2, 3) or x.reshape((2, 3)); one size may be -1."""
-    def roll(self, shift: _int | Sequence[_int], axis: _int | tuple[_int, ...] | list[_int] | None = None, *, dim: Any = ...) -> Tensor:
+    def roll(self, shift: _int | Sequence[_int], axis: Axis = None, *, dim: Any = ...) -> Tensor:
         """The elements moved on by `shift` places; what leaves at the end comes in at the front."""
     def rot90(self, k: _int = 1, axes: Sequence[_int] = ..., *, dims: Any = ...) -> Tensor:
         """x turned by 90 degrees k times, from the first of the two axes towards the second."""
@@ -396,7 +397,7 @@ class TensorMethods:
     def rsqrt(self) -> Tensor:
         """1 / sqrt(x)."""
     def scatter(self, axis: _int, index: Any, source: Any, *, dim: Any = ...) -> Tensor:
-        """PyTorch's scatter: x with y[index[i, j], j] = source[i, j] for axis 0."""
+        """PyTorch's scatter: a copy y of x with y[index[i, j], j] = source[i, j] for axis 0."""
     def scatter_add(self, axis: _int, index: Any, source: Any, *, dim: Any = ...) -> Tensor:
         """PyTorch's scatter_add: as `scatter`, but adding; where an index occurs twice both are added."""
     def sigmoid(self) -> Tensor:
@@ -422,9 +423,9 @@ class TensorMethods:
         """Square root; NaN for negative numbers."""
     def square(self) -> Tensor:
         """x * x."""
-    def squeeze(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, *, dim: Any = ...) -> Tensor:
+    def squeeze(self, axis: Axis = None, *, dim: Any = ...) -> Tensor:
         """Without axes of size 1: all of them, or those named."""
-    def std(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, correction: _float = 0, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def std(self, axis: Axis = None, correction: _float = 0, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Standard deviation, the root of `var`."""
     def sub(self, b: Any) -> Tensor:
         """Difference a - b."""
@@ -432,12 +433,12 @@ class TensorMethods:
         """Writes the result of subtract into x. Returns x."""
     def subtract(self, b: Any) -> Tensor:
         """Difference a - b."""
-    def sum(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, keepdims: _bool = False, dtype: Any = None, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def sum(self, axis: Axis = None, keepdims: _bool = False, dtype: Any = None, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Sum of the elements."""
     def swapaxes(self, axis1: _int, axis2: _int, *, dim1: Any = ..., dim2: Any = ...) -> Tensor:
         """Two axes exchanged."""
     def take(self, indices: Any, axis: _int | None = None, *, dim: Any = ...) -> Tensor:
-        """Elements at `indices` along an axis; axis=None: of the flattened array."""
+        """Elements at `indices` along an axis, of the flattened array for axis=None."""
     def take_along_axis(self, indices: Any, axis: _int = -1, *, dim: Any = ...) -> Tensor:
         """For each line along an axis the elements at its own indices."""
     def tan(self) -> Tensor:
@@ -473,7 +474,7 @@ class TensorMethods:
         """New axes of size 1; `axis` says where they are in the result."""
     def unstack(self, axis: _int = 0, *, dim: Any = ...) -> tuple[Tensor, ...]:
         """The slices along an axis, without it."""
-    def var(self, axis: _int | tuple[_int, ...] | list[_int] | None = None, correction: _float = 0, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def var(self, axis: Axis = None, correction: _float = 0, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Variance: mean of |x - mean|^2, with N - correction in the place of N."""
     def view(self, *shape: Any) -> Tensor:
         """x.reshape(2, 3) or x.reshape((2, 3)); one size may be -1."""

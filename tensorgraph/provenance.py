@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import linecache
-import sys
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -166,7 +166,7 @@ def operand_lines(
     return table(rows)
 
 
-_NAMED = re.compile(r"[\w.\[\] -]+: ").match  # a message that starts with the name of an operation
+_NAMED = re.compile(r"[\w.\[\] =-]+: ").match  # a message that starts with the name of an operation
 
 
 def explain(
@@ -203,6 +203,9 @@ def explain(
         return ShapeError(f"{op}: {what}", operands=lines)
     if isinstance(error, TypeError):
         return DtypeError(f"{op}: {text}", operands=lines)
+    scalar = next((n for n, v, _ in operands if isinstance(v, (int, float, complex))), None)
+    if isinstance(error, AttributeError) and scalar is not None:
+        return DtypeError(f"{op}: {scalar} is a Python number, an array is needed", operands=lines, hint="asarray(x)")
     if isinstance(error, ValueError):
         return ArgumentError(f"{op}: {text}", operands=lines)
     error.add_note("\n".join((f"in operation {op}", *("  " + line for line in lines))))
@@ -214,17 +217,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def explained(function: F) -> F:
     """For functions composed of operations: errors of their own checks get the lines of their operands too."""
-    names = function.__code__.co_varnames[: function.__code__.co_argcount + function.__code__.co_kwonlyargcount]
+    names = parameters(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TensorgraphError as error:
-            if not error.operands:
-                given = {**dict(zip(names, args, strict=False)), **kwargs}
-                operands = ((n, getattr(v, "array", v), getattr(v, "node", None)) for n, v in given.items() if hasattr(v, "shape"))
-                error.operands = operand_lines(tuple(operands), current_scope())
+            name_operands(error, names, args, kwargs)
             raise
 
     return call  # pyright: ignore[reportReturnType]
+
+
+def parameters(function: Any) -> tuple[str, ...]:
+    """The names of a function's parameters, without * and **."""
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def name_operands(error: TensorgraphError, names: tuple[str, ...], args: tuple, kwargs: dict[str, Any]) -> None:
+    """Gives an error that has none yet the lines of the arrays among the arguments of a call."""
+    if error.operands:
+        return
+    operands = []
+    for name, value in {**dict(zip(names, args, strict=False)), **kwargs}.items():
+        parts = [(f"{name}[{i}]", v) for i, v in enumerate(value)] if type(value) in (list, tuple) else [(name, value)]
+        operands += [(n, getattr(v, "array", v), getattr(v, "node", None)) for n, v in parts if hasattr(v, "shape")]
+    error.operands = operand_lines(tuple(operands), current_scope())

@@ -8,11 +8,11 @@ docs/coming-from-pytorch.md.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tensorgraph.errors import TensorgraphError
+from tensorgraph.provenance import name_operands, parameters
 
 KEYWORDS = {
     "axis": "dim",
@@ -74,15 +74,19 @@ UNSET: Any = _Unset()
 
 
 def spelled(function: F) -> F:
-    """Lets a composite function understand PyTorch's keywords; operations understand them already."""
-    names = inspect.getfullargspec(function)
-    translate = {KEYWORDS[n]: n for n in (*names.args, *names.kwonlyargs) if n in KEYWORDS}
+    """Lets a composite function understand PyTorch's keywords, and its errors show its operands, as operations do."""
+    names = parameters(function)
+    translate = {KEYWORDS[n]: n for n in names if n in KEYWORDS}
 
     @functools.wraps(function)
     def call(*args, **kwargs):
         if kwargs and not translate.keys().isdisjoint(kwargs):
             kwargs = {translate.get(name, name): value for name, value in kwargs.items()}
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TensorgraphError as error:
+            name_operands(error, names, args, kwargs)
+            raise
 
     return call  # pyright: ignore[reportReturnType]
 

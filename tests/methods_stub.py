@@ -23,6 +23,7 @@ HEADER = '''"""Tensor's operators and methods that are operations. Written by `p
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tensorgraph.ops.axes import Axis
 from tensorgraph.tensor import Tensor
 
 # the class has methods of these names
@@ -35,7 +36,10 @@ class TensorMethods:
         """By identity, although `==` compares elements."""
 '''
 
-PLAIN = {"int", "float", "bool", "str", "None", "tuple", "list", "Sequence", "Callable", "Iterator", "Any", "Tensor"}
+PLAIN = {
+    *("None", "bool", "int", "float", "str", "tuple", "list"),
+    *("Any", "Axis", "Callable", "Iterator", "Sequence", "Tensor"),
+}
 """The names that an annotation may be made of to be copied; anything else becomes Any."""
 
 RETURNS = {
@@ -118,7 +122,6 @@ def returns(name: str, function: Any) -> str:
 def plain(annotation: Any) -> str:
     """An annotation as text if it is made of plain names, else Any."""
     written = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "Any")
-    written = re.sub(r"\bAxis\b", "int | tuple[int, ...] | list[int] | None", written)  # of ops/axes.py
     if written == "None" or annotation is None:
         return "None"
     if set(re.findall(r"[\w.]+", written)) - PLAIN - {"..."} or written == "_empty":

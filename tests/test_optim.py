@@ -9,8 +9,10 @@ import pytest
 import tensorgraph as tg
 from tensorgraph import nn
 from tensorgraph.nn import optim
+from tensorgraph.nn.optim import lr_scheduler
+from tests.fence import FenceArray
 
-ALL = [getattr(optim, name) for name in optim.__all__ if name != "Optimizer"]
+ALL = [getattr(optim, name) for name in optim.__all__ if name not in ("Optimizer", "lr_scheduler")]
 
 
 def leaf(*values, dtype=np.float64):
@@ -58,7 +60,9 @@ def test_lion_is_its_formula(rng):
 @pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
 def test_every_optimiser_finds_the_bottom_of_a_bowl(kind):
     p = leaf(2.0, -3.0)
-    optimizer = kind([p], lr={optim.Adadelta: 30.0, optim.SGD: 0.05, optim.Adagrad: 1.0, optim.RAdam: 0.1}.get(kind, 0.03))
+    optimizer = kind(
+        [p], lr={optim.Adadelta: 30.0, optim.SGD: 0.05, optim.Adagrad: 1.0, optim.RAdam: 0.1}.get(kind, 0.03)
+    )
     for _ in range(300):
         optimizer.zero_grad()
         (p * p * tg.tensor([1.0, 4.0]).double()).sum().backward()
@@ -237,3 +241,104 @@ def used():
 def test_bad_arguments(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+# ---- another device ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_a_training_step_never_leaves_its_device(kind, fence, rng):
+    """A network with batch norm, dropout, a loss with weights and an optimiser, on a device that gives nothing away."""
+    images, labels = rng.standard_normal((4, 1, 6, 6)), rng.integers(0, 3, 4)
+
+    def train(make):
+        tg.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)
+        )
+        loss = nn.CrossEntropyLoss(tg.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1)
+        for tensor in (*net.double().parameters(), *net.buffers(), *loss.double().buffers()):
+            tensor.data = tg.Tensor(make(tensor.array))
+        optimizer = kind(net.parameters(), lr=0.1, weight_decay=0.01)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss(net(tg.Tensor(make(images))), tg.Tensor(make(labels))).backward()
+            optimizer.step()
+        return net.state_dict()
+
+    expected, got = train(np.array), train(FenceArray)
+    for name, value in got.items():
+        assert type(value.array) is FenceArray
+        np.testing.assert_allclose(
+            fence.to_host(value.array), expected[name].numpy(), rtol=1e-6, atol=1e-8, err_msg=name
+        )
+
+
+# ---- schedules and limits ------------------------------------------------------------------------------------------
+def sgd(lr=1.0, **kw):
+    return optim.SGD([leaf(1.0)], lr, **kw)
+
+
+def test_a_schedule_resumes_and_respects_a_rate_changed_by_hand():
+    optimizer = sgd()
+    schedule = lr_scheduler.StepLR(optimizer, 2, 0.5)
+    for _ in range(3):
+        schedule.step()
+    optimizer.param_groups[0]["lr"] *= 10
+    schedule.step()
+    assert schedule.get_last_lr() == [0.25 * 10]
+    again = lr_scheduler.StepLR(sgd(), 7, 0.9)
+    again.load_state_dict(schedule.state_dict())
+    assert (again.last_epoch, again.step_size, again.gamma) == (4, 2, 0.5)
+    resumed = sgd()
+    resumed.load_state_dict(optimizer.state_dict())
+    assert lr_scheduler.StepLR(resumed, 2, 0.5, last_epoch=5).get_last_lr() == [1.25]
+
+
+def test_states_of_schedules_are_plain_values(tmp_path):
+    optimizer = sgd(momentum=0.9)
+    for schedule in (
+        lr_scheduler.OneCycleLR(optimizer, 1.0, 10),
+        lr_scheduler.LambdaLR(optimizer, lambda t: 1.0),
+        lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(optimizer, 0.9)]),
+        lr_scheduler.ReduceLROnPlateau(optimizer),
+    ):
+        nn.save({"schedule": schedule.state_dict()}, tmp_path / "a.npz")
+        schedule.load_state_dict(nn.load(tmp_path / "a.npz")["schedule"])
+        schedule.step(*([1.0] if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) else []))
+
+
+@pytest.mark.parametrize("make, match", [
+    (lambda: lr_scheduler.StepLR(P, 3), "is no optimiser"),
+    (lambda: lr_scheduler.StepLR(sgd(), 0), "StepLR: step_size must be a positive integer, got 0"),
+    (lambda: lr_scheduler.ExponentialLR(sgd(), -1), "gamma must be"),
+    (lambda: lr_scheduler.LambdaLR(sgd(), [abs, abs]), "2 functions for 1 parameter groups"),
+    (lambda: lr_scheduler.StepLR(sgd(), 3, last_epoch=2), "no 'initial_lr'"),
+    (lambda: lr_scheduler.OneCycleLR(sgd(), 1.0), "give total_steps"),
+    (lambda: lr_scheduler.OneCycleLR(optim.Adagrad([leaf(1.0)]), 1.0, 5), "Adagrad has no momentum to cycle"),
+    (lambda: [s.step() for s in [lr_scheduler.OneCycleLR(sgd(), 1.0, 2)] * 3], "step 3 of a schedule of 2 steps"),
+    (lambda: lr_scheduler.ReduceLROnPlateau(sgd(), factor=1.0), "factor must lie between 0 and 1, got 1.0"),
+    (lambda: lr_scheduler.ReduceLROnPlateau(sgd()).step(), "needs the metric"),
+    (lambda: lr_scheduler.ChainedScheduler([]), "no schedules"),
+    (lambda: lr_scheduler.SequentialLR(sgd(), [lr_scheduler.ExponentialLR(sgd(), 0.9)], []), "another optimiser"),
+    (lambda: nn.clip_grad_norm_([P], -1), "max_norm must be"),
+    (lambda: nn.clip_grad_value_([P], "x"), "clip_value must be"),
+])  # fmt: skip
+def test_bad_schedules_and_limits(make, match):
+    with pytest.raises(tg.TensorgraphError, match=match):
+        make()
+
+
+def test_clipping_of_gradients_and_weights():
+    p, q, none = leaf(1.0, 1.0), leaf(1.0), leaf(1.0)
+    p.grad, q.grad = tg.tensor([3.0, 0.0]).double(), tg.tensor([4.0]).double()
+    assert nn.clip_grad_norm_([p, q, none], 1.0).item() == pytest.approx(5)
+    np.testing.assert_allclose([*p.grad.tolist(), *q.grad.tolist()], [0.6, 0, 0.8], rtol=1e-6)
+    assert nn.clip_grad_norm_(none, 1.0).item() == 0
+    nn.clip_grad_value_(q, 0.5)
+    assert q.grad.tolist() == [0.5]
+    q.grad.fill_(np.inf)
+    with pytest.raises(tg.ArgumentError, match="norm of the gradients is inf"):
+        nn.clip_grad_norm_([q], 1.0, error_if_nonfinite=True)
+    w = tg.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], requires_grad=True)
+    nn.clip_weight_norm_([w, q], 1.0)
+    np.testing.assert_allclose(w.detach().numpy(), [[0.6, 0.8], [0.3, 0.4], [0, 0]], rtol=1e-6)
+    assert q.item() == 1

@@ -345,3 +345,75 @@ def test_trajectory(name, kw):
                 assert {k for k, v in mine.items() if v is not None} <= other.keys()
             p = getattr(nn.optim, name)(groups(ours), lr=1.0)
             p.load_state_dict(states[1])
+
+
+# ---- schedules -----------------------------------------------------------------------------------------------------
+SCHEDULES = [
+    ("LambdaLR", lambda lib, o: lib.LambdaLR(o, lambda t: 0.9**t)),
+    ("LambdaLR", lambda lib, o: lib.LambdaLR(o, [lambda t: t / 7, lambda t: 1.0])),
+    ("MultiplicativeLR", lambda lib, o: lib.MultiplicativeLR(o, lambda t: 0.9 + t / 100)),
+    ("StepLR", lambda lib, o: lib.StepLR(o, 4, 0.5)),
+    ("MultiStepLR", lambda lib, o: lib.MultiStepLR(o, [3, 3, 8], 0.5)),
+    ("ConstantLR", lambda lib, o: lib.ConstantLR(o, 0.2, 4)),
+    ("LinearLR", lambda lib, o: lib.LinearLR(o, 0.1, 0.8, 6)),
+    ("ExponentialLR", lambda lib, o: lib.ExponentialLR(o, 0.9)),
+    ("PolynomialLR", lambda lib, o: lib.PolynomialLR(o, 9, 2.0)),
+    ("CosineAnnealingLR", lambda lib, o: lib.CosineAnnealingLR(o, 7, 0.01)),
+    ("CosineAnnealingWarmRestarts", lambda lib, o: lib.CosineAnnealingWarmRestarts(o, 3, 2, 0.01)),
+    ("CosineAnnealingWarmRestarts", lambda lib, o: lib.CosineAnnealingWarmRestarts(o, 4)),
+    ("OneCycleLR", lambda lib, o: lib.OneCycleLR(o, [1.0, 2.0], 25)),
+    ("OneCycleLR", lambda lib, o: lib.OneCycleLR(
+        o, 1.0, epochs=5, steps_per_epoch=5, anneal_strategy="linear", three_phase=True)),
+    ("ChainedScheduler", lambda lib, o: lib.ChainedScheduler([lib.LinearLR(o, 0.1), lib.ExponentialLR(o, 0.9)])),
+    ("SequentialLR", lambda lib, o: lib.SequentialLR(
+        o, [lib.LinearLR(o, 0.1, total_iters=4), lib.CosineAnnealingLR(o, 9), lib.ConstantLR(o, 0.5, 3)], [4, 12])),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name, make", SCHEDULES, ids=lambda v: v if isinstance(v, str) else "")
+def test_schedule(name, make):
+    paths = []
+    for lib, schedules, leaf in (
+        (nn.optim, nn.optim.lr_scheduler, lambda: tg.ones(1, requires_grad=True)),
+        (torch.optim, torch.optim.lr_scheduler, lambda: torch.ones(1, requires_grad=True)),
+    ):
+        optimizer = lib.SGD([{"params": [leaf()], "lr": 0.5}, {"params": [leaf()]}], 0.1, momentum=0.9)
+        schedule = make(schedules, optimizer)
+        path = []
+        for _ in range(24):
+            path.append([(group["lr"], group["momentum"]) for group in optimizer.param_groups])
+            assert schedule.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
+            schedule.step()
+        paths.append(path)
+    np.testing.assert_allclose(*paths, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "kw", [{}, dict(mode="max", factor=0.5, threshold_mode="abs", threshold=0.1, cooldown=1, min_lr=0.04)]
+)
+def test_plateau(kw):
+    metrics = np.random.default_rng(0).standard_normal(40).cumsum() * 0.1
+    paths = []
+    for lib, leaf in ((nn.optim, tg.ones(1, requires_grad=True)), (torch.optim, torch.ones(1, requires_grad=True))):
+        optimizer = lib.SGD([leaf], 0.1)
+        schedule = lib.lr_scheduler.ReduceLROnPlateau(optimizer, patience=2, **kw)
+        paths.append([schedule.step(m) or optimizer.param_groups[0]["lr"] for m in metrics])
+    np.testing.assert_allclose(*paths, rtol=1e-12)
+    assert paths[0][-1] < 0.1
+
+
+@pytest.mark.parametrize("order", [2.0, 1.0, float("inf")])
+def test_clipping(order):
+    rng = np.random.default_rng(0)
+    gradients = [rng.standard_normal((3, 2)), rng.standard_normal(4)]
+    results = []
+    for lib, tensor in ((nn, tg.tensor), (torch.nn.utils, torch.tensor)):
+        ps = [tensor(np.zeros(g.shape), requires_grad=True) for g in gradients]
+        for p, g in zip(ps, gradients, strict=True):
+            p.grad = tensor(g)
+        norm = lib.clip_grad_norm_(ps, 0.5, order)
+        lib.clip_grad_value_(ps, 0.15)
+        results.append((norm, *(p.grad for p in ps)))
+    for ours, theirs in zip(*results, strict=True):
+        same(ours, theirs)

@@ -32,6 +32,9 @@ SAME = {
         multiply mv nan_to_num negative not_equal outer positive prod rad2deg real reciprocal remainder roll
         rot90 round rsqrt sigmoid sign sin sinc sinh sqrt square squeeze stack subtract sum swapaxes tan tanh
         tensordot tile trace tril triu trunc where xlogy
+        amax amin argmax argmin argwhere bincount column_stack count_nonzero cummin diag_embed dstack
+        flatten fliplr flipud gather hstack index_add index_fill index_select masked_scatter
+        masked_select nansum quantile ravel reshape topk unflatten vstack
         """,
     "nn.functional": """
         avg_pool1d avg_pool2d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits celu conv1d

@@ -17,7 +17,7 @@ def test_the_stub_knows_operators_properties_and_results():
     declared = "\n".join(line for line in lines if "def " in line or "@" in line)
     assert "    def __add__(self, b: Any) -> Tensor:" in declared
     assert "    @property\n    def T(self) -> Tensor:" in declared
-    assert "axis: Any" in declared and "dim: Any = ..." in declared  # both spellings
+    assert "axis: Axis" in declared and "dim: Any = ..." in declared  # both spellings
 
 
 def test_types_of_everyday_use():

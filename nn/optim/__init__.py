@@ -1,7 +1,9 @@
-"""tensorgraph.nn.optim: optimisers, with PyTorch's names, settings and state dicts."""
+"""tensorgraph.nn.optim: optimisers and, in `lr_scheduler`, schedules; with PyTorch's names, settings and state."""
 
+from tensorgraph.nn.optim import lr_scheduler
 from tensorgraph.nn.optim.adaptive import Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from tensorgraph.nn.optim.optimizer import Optimizer
 from tensorgraph.nn.optim.sgd import SGD
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop"]
+__all__ += ["lr_scheduler"]

@@ -12,6 +12,8 @@ import numpy as np
 
 from tensorgraph.errors import AxisError, BackendError, DtypeError, OutOfRangeError, ShapeError, sig
 
+FLOAT, HALF = np.dtype("float32"), np.dtype("float16")
+
 _BASIC = {int, slice, type(None), type(Ellipsis)}
 
 
@@ -69,6 +71,18 @@ class Indexing:
         out.reshape(-1)[places[stays]] = values[stays]
         return out, stays
 
+    def assign(self, x: Any, index: Any, values: Any, op: str) -> None:
+        """`x[index] = values`, in place."""
+        index, _ = self.as_index(index, x.shape, op)
+        try:
+            x[index] = values
+        except IndexError as error:
+            raise _clear(op, error, x.shape) from None
+        except ValueError as error:
+            if "read-only" in str(error):
+                raise
+            raise _unfit(op, values, x[index].shape) from None
+
     def put_add(self, values: Any, index: Any, shape: tuple[int, ...], op: str = "put_add") -> Any:
         """Zeros of `shape` with `values` added at `index`; what comes to the same place twice is added twice."""
         return self.lay([(values, index)], self.xp.zeros(shape, dtype=values.dtype), empty=True, op=op)
@@ -79,7 +93,7 @@ class Indexing:
             index, unique = self.as_index(place, out.shape, op)
             try:
                 if not unique:
-                    self.add_at(out, index, values)
+                    self._add_up(out, index, values)
                 elif empty:
                     out[index] = values
                 else:
@@ -90,6 +104,14 @@ class Indexing:
                 raise _unfit(op, values, out[index].shape) from None
             empty = False
         return out
+
+    def _add_up(self, out: Any, index: Any, values: Any) -> None:
+        if out.dtype != HALF:
+            self.add_at(out, index, values)
+            return
+        wide = out.astype(FLOAT)
+        self.add_at(wide, index, values.astype(FLOAT))
+        out[...] = wide
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:
         """`out[index] += values` in place, counting every occurrence. `index` comes from `as_index`."""

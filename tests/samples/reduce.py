@@ -50,6 +50,7 @@ SAMPLES = [
     # sums
     S("sum", A(2, 3), kw=dict(axis=0, keepdims=True), ref=np.sum),
     S("sum", A(2, 3), kw=dict(dim=0, keepdim=True), ref=lambda x, dim, keepdim: np.sum(x, dim, keepdims=keepdim)),
+    S("sum", A(2, 3, 4), kw=dict(axis=[0, 2]), ref=lambda x, axis: x.sum((0, 2))),
     S("sum", A(), ref=np.sum),
     *[
         S(n, A(), kw=dict(axis=(-1,), keepdims=True), ref=lambda x, **kw: x)
@@ -153,6 +154,8 @@ ERRORS = [
     E("sum", A(2, 3), 0.5, error=tg.DtypeError, match="sum: "),
     E("sum", A(2, 3), kw=dict(dtype="text"), error=tg.DtypeError, match="sum: unknown dtype 'text'"),
     E("sum", A(), 1, error=tg.AxisError, match="sum: axis 1 is out of bounds"),
+    E("max", A(2), A(2), error=tg.DtypeError, match=r"(?s)max: an axis is an integer.*maximum\(a, b\)"),
+    E("sum", 2.0, error=tg.DtypeError, match="sum: x is a Python number"),
     E("mean", A(2, 3), -3, error=tg.AxisError, match="mean: axis -3 is out of bounds"),
     E("var", A(2, 3), 2, error=tg.AxisError, match="var: axis 2"),
     E(

@@ -54,6 +54,7 @@ SAMPLES = [
 ]  # fmt: skip
 
 ERRORS = [
+    E("softmax", A(), kw=dict(axis=0), error=tg.AxisError, match="softmax: axis 0"),
     E("softmax", A(2, 3), kw=dict(axis=2), error=tg.AxisError, match="softmax: axis 2"),
     E("log_softmax", A(2, 3), kw=dict(axis=-3), error=tg.AxisError, match="log_softmax: axis -3"),
     E("glu", A(2, 3), error=tg.ShapeError, match="glu: axis 1 of .* has the odd size 3"),

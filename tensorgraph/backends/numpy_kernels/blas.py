@@ -72,10 +72,9 @@ def add_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     size = out.itemsize
     a_order, lda = _lies(a, size)
     b_order, ldb = _lies(b, size)
-    _, ldc = _lies(out, size)
     (m, k), n = a.shape, b.shape[1]
-    a_at, b_at, c_at = (x.__array_interface__["data"][0] for x in (a, b, out))
-    gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, a_at, lda, b_at, ldb, 1.0, c_at, ldc)
+    at, bt, to = a.ctypes.data, b.ctypes.data, out.ctypes.data
+    gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, at, lda, bt, ldb, 1.0, to, _lies(out, size)[1])
 
 
 def _lies(a: np.ndarray, size: int) -> tuple[int, int]:
@@ -84,3 +83,37 @@ def _lies(a: np.ndarray, size: int) -> tuple[int, int]:
     if right == size or columns == 1:
         return _PLAIN, max(down // size, columns)
     return _TRANSPOSED, max(right // size, rows)
+
+
+def add_blocks(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out: np.ndarray) -> None:
+    """`out += sum over r of a[begins[r] : begins[r] + count] @ b[r]`: blocks that may overlap, read where they are.
+
+    a (rows, p, k), b (len(begins), k, n), out (count * p, n), all contiguous.
+    """
+    gemm = _GEMM.get(out.dtype)
+    p, k, n = a.shape[1], a.shape[2], b.shape[2]
+    if gemm is None:
+        for begin, factor in zip(begins, b, strict=True):
+            out += a[begin : begin + count].reshape(-1, k) @ factor
+        return
+    at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], b.strides[0]
+    for r, begin in enumerate(begins):
+        left, right = at + begin * row, bt + r * step
+        gemm(_ROW_MAJOR, _PLAIN, _PLAIN, count * p, n, k, 1.0, left, k, right, n, 1.0, to, n)
+
+
+def add_blocks_transposed(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out: np.ndarray) -> None:
+    """`out[r] += a[begins[r] : begins[r] + count].T @ b` for every r.
+
+    a (rows, p, k), b (count * p, n), out (len(begins), k, n), all contiguous.
+    """
+    gemm = _GEMM.get(out.dtype)
+    p, k, n = a.shape[1], a.shape[2], b.shape[1]
+    if gemm is None:
+        for begin, total in zip(begins, out, strict=True):
+            total += a[begin : begin + count].reshape(-1, k).T @ b
+        return
+    at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], out.strides[0]
+    for r, begin in enumerate(begins):
+        left, total = at + begin * row, to + r * step
+        gemm(_ROW_MAJOR, _TRANSPOSED, _PLAIN, k, n, count * p, 1.0, left, k, bt, n, 1.0, total, n)

@@ -16,13 +16,13 @@ import numpy as np
 
 from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
 from tensorgraph.backends.numpy_kernels import blas
-from tensorgraph.backends.numpy_kernels.blas import add_product
+from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed, add_product
 from tensorgraph.backends.numpy_kernels.threads import parallel
-from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
+from tensorgraph.backends.numpy_kernels.tiles import FEW, Plan, Tile, plan, scratch
 from tensorgraph.mode import kernels_allowed
 
-FEW = 4
-"""Channels up to which columns beat rows."""
+STACK = 100
+"""Kernel rows times output channels up to which the weight's adjoint takes all kernel rows in one product."""
 PACE = 100.0
 """Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
 
@@ -34,7 +34,7 @@ class FastConvolution(Convolution):
         """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out)."""
         if not _suits(x, w):
             return super().correlate(x, w, geometry, bias)
-        dtype, result = accumulator(x.dtype, w.dtype), result_dtype(x.dtype, w.dtype)
+        dtype, result = _dtypes(x, w)
         out = geometry.output(x.shape[2:], w.shape[2:])
         x, w = _channels_last(x.astype(dtype, copy=False)), w.astype(dtype, copy=False)
         if len(out) == 3:
@@ -54,7 +54,7 @@ class FastConvolution(Convolution):
         """g (N, K, *out), w (K, C/groups, *kernel), bias (C,) or None -> (N, C, *sizes)."""
         if not _suits(g, w):
             return super().correlate_input(g, w, sizes, geometry, bias)
-        dtype, result = accumulator(g.dtype, w.dtype), result_dtype(g.dtype, w.dtype)
+        dtype, result = _dtypes(g, w)
         g, w = _channels_last(g.astype(dtype, copy=False)), w.astype(dtype, copy=False)
         if len(sizes) == 3:
             x = np.zeros((len(g), *sizes, w.shape[1] * geometry.groups), dtype=dtype)
@@ -73,7 +73,7 @@ class FastConvolution(Convolution):
         """g (N, K, *out), x (N, C, *sizes) -> (K, C/groups, *kernel)."""
         if not _suits(g, x):
             return super().correlate_weight(g, x, kernel, geometry)
-        dtype, result = accumulator(g.dtype, x.dtype), result_dtype(g.dtype, x.dtype)
+        dtype, result = _dtypes(g, x)
         g, x = _channels_last(g.astype(dtype, copy=False)), _channels_last(x.astype(dtype, copy=False))
         if len(kernel) == 3:
             w = np.zeros((g.shape[-1], x.shape[-1] // geometry.groups, *kernel), dtype=dtype)
@@ -89,6 +89,13 @@ class FastConvolution(Convolution):
 
 def _suits(a: np.ndarray, b: np.ndarray) -> bool:
     return kernels_allowed() and a.ndim <= 5 and a.size > 0 < b.size and "f" in a.dtype.kind + b.dtype.kind
+
+
+def _dtypes(a: np.ndarray, b: np.ndarray) -> tuple[np.dtype, np.dtype]:
+    """In which dtype to compute, and that of the result."""
+    if a.dtype is b.dtype and a.itemsize > 2:
+        return a.dtype, a.dtype
+    return accumulator(a.dtype, b.dtype), result_dtype(a.dtype, b.dtype)
 
 
 def _channels_last(x: np.ndarray) -> np.ndarray:
@@ -189,15 +196,14 @@ def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before
     kernel, C, K = w.shape[2:], w.shape[1], len(w) // groups
     shape = (*x.shape[:3], x.shape[3] if C == 1 else C)
     how = plan(shape, kernel, y.shape[1:3], stride, before, dilation)
-    start = 0 if bias is None else bias
     if C == 1 and groups > 1:
         for i in range(K):
             _depthwise(y[..., i::K], x, w[i::K, 0], bias if bias is None else bias[i::K], how)
         return
     for i in range(groups):
         of_y = slice(i * K, i * K + K)
-        begin = start if bias is None else bias[of_y]
-        (_columns if C <= FEW else _rows)(y[..., of_y], x[..., i * C : i * C + C], w[of_y], begin, how)
+        share = bias if bias is None else bias[of_y]
+        (_columns if C <= FEW else _rows)(y[..., of_y], x[..., i * C : i * C + C], w[of_y], share, how)
 
 
 def _tiles(how: Plan, channels: int, task: Any) -> None:
@@ -218,7 +224,7 @@ def _sum_of_tiles(how: Plan, shape: tuple[int, ...], dtype: Any, work: float, ta
 
 
 # ---- rows: many channels --------------------------------------------------------------------------------------------
-def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) -> None:
+def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
     K = len(w)
     weights = np.ascontiguousarray(w.transpose(2, 3, 1, 0)).reshape(how.R, how.taps, K)
 
@@ -227,9 +233,8 @@ def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) ->
         part = how.pixels(y, tile)
         direct = tile.images == 1 and part.flags.c_contiguous
         total = part.reshape(-1, K) if direct else scratch("total", (tile.rows * tile.images * how.OW, K), y.dtype)
-        total[...] = start
-        for begin, weight in zip(begins, weights, strict=True):
-            add_product(rows[begin : begin + tile.rows].reshape(-1, how.taps), weight, total)
+        total[...] = 0 if bias is None else bias
+        add_blocks(rows, begins, tile.rows, weights, total)
         if not direct:
             part[...] = total.reshape(tile.rows, tile.images, how.OW, K).swapaxes(0, 1)
 
@@ -238,6 +243,9 @@ def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) ->
 
 def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
     K = g.shape[3]
+    lines = len(how.phases) * how.tiles[0].rows + sum(how.halo)
+    if how.R * K <= STACK and lines <= 1.2 * how.tiles[0].rows:
+        return _stacked_weight(g, x, how)
 
     def task(tile: Tile, total: np.ndarray) -> None:
         rows, begins = how.rows(x, tile)
@@ -246,25 +254,41 @@ def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
             copy = scratch("total", part.shape, g.dtype)
             np.copyto(copy, part)
             part = copy
-        pixels = part.reshape(-1, K).T
-        for r, begin in enumerate(begins):
-            add_product(pixels, rows[begin : begin + tile.rows].reshape(-1, how.taps), total[r])
+        add_blocks_transposed(rows, begins, tile.rows, part.reshape(-1, K), total)
 
-    w = _sum_of_tiles(how, (how.R, K, how.taps), g.dtype, how.work * K / PACE, task)
-    return w.reshape(how.R, K, how.S, how.C).transpose(1, 3, 0, 2)
+    w = _sum_of_tiles(how, (how.R, how.taps, K), g.dtype, how.work * K / PACE, task)
+    return np.ascontiguousarray(w.reshape(how.R, how.S, how.C, K).transpose(3, 2, 0, 1))
+
+
+def _stacked_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
+    """For few output channels: all kernel rows in one product, with a shifted copy of g for each."""
+    K = g.shape[3]
+
+    def task(tile: Tile, total: np.ndarray) -> None:
+        rows, begins = how.rows(x, tile)
+        part = how.pixels(g, tile).swapaxes(0, 1)
+        stack = scratch("stack", (len(rows), tile.images, how.OW, how.R, K), g.dtype)
+        for r, begin in enumerate(begins):
+            stack[:begin, :, :, r] = 0
+            stack[begin : begin + tile.rows, :, :, r] = part
+            stack[begin + tile.rows :, :, :, r] = 0
+        add_product(stack.reshape(-1, how.R * K).T, rows.reshape(-1, how.taps), total)
+
+    w = _sum_of_tiles(how, (how.R * K, how.taps), g.dtype, how.work * K / PACE, task)
+    return np.ascontiguousarray(w.reshape(how.R, K, how.S, how.C).transpose(1, 3, 0, 2))
 
 
 # ---- columns: few channels ------------------------------------------------------------------------------------------
-def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, start: Any, how: Plan) -> None:
+def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
     K = len(w)
-    weights = np.ascontiguousarray(w).reshape(K, -1).T
+    weights = w.reshape(K, -1).T
+    weights = np.ascontiguousarray(weights if bias is None else np.concatenate([weights, bias[None].astype(w.dtype, copy=False)]))
 
     def task(tile: Tile) -> None:
-        columns, part = how.columns(x, tile).T, how.pixels(y, tile)
+        columns, part = how.columns(x, tile, ones=bias is not None), how.pixels(y, tile)
         direct = part.flags.c_contiguous
-        total = part.reshape(-1, K) if direct else scratch("total", (len(columns), K), y.dtype)
-        total[...] = start
-        add_product(columns, weights, total)
+        total = part.reshape(-1, K) if direct else scratch("total", (columns.shape[1], K), y.dtype)
+        np.matmul(columns.T, weights, out=total)
         if not direct:
             part[...] = total.reshape(part.shape)
 
@@ -280,10 +304,10 @@ def _columns_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
             copy = scratch("total", part.shape, g.dtype)
             np.copyto(copy, part)
             part = copy
-        add_product(part.reshape(-1, K).T, columns.T, total)
+        add_product(columns, part.reshape(-1, K), total)
 
-    w = _sum_of_tiles(how, (K, how.C * how.R * how.S), g.dtype, how.work * K / PACE, task)
-    return w.reshape(K, how.C, how.R, how.S)
+    w = _sum_of_tiles(how, (how.C * how.R * how.S, K), g.dtype, how.work * K / PACE, task)
+    return np.ascontiguousarray(w.T).reshape(K, how.C, how.R, how.S)
 
 
 # ---- depthwise: every channel by itself -----------------------------------------------------------------------------

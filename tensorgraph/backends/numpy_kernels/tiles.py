@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-ROOM = 1 << 17
-"""Elements of the rows of one tile, about half of a second-level cache."""
+ROOM = 1 << 18
+"""Elements of the rows of one tile: a second-level cache."""
 WIDE = 400
 """Pixels of output that a tile has at least, where there are so many: below, BLAS spends its time on the weights."""
+
+FEW = 4
+"""Channels up to which columns beat rows."""
 
 _local = threading.local()
 
@@ -65,8 +68,8 @@ class Plan:
         self.work = 2.0 * self.N * self.OH * self.OW * self.R * self.taps
 
     def _cut(self) -> list[Tile]:
-        per_row = self.OW * self.taps
-        wanted = max(ROOM, WIDE * self.taps) // max(per_row, 1)
+        taps = self.taps * (self.R if self.C <= FEW else 1)  # columns hold all taps, rows those of one kernel row
+        wanted = max(ROOM, WIDE * taps) // (self.OW * taps)
         rows_of_image = len(self.phases) * self.OH + sum(self.halo)
         if wanted >= rows_of_image:
             n = max(1, min(self.N, wanted // rows_of_image))
@@ -93,14 +96,12 @@ class Plan:
             out = scratch("window", (tile.images, self.C, rows, self.width), x.dtype).transpose(0, 2, 3, 1)
         else:
             out = scratch("window", (tile.images, rows, self.width, self.C), x.dtype)
-        if high <= low or right <= left:
+        border = (self, tile.images, low, high, planar, x.dtype, id(_local.window))
+        if getattr(_local, "border", None) != border:  # otherwise the zeros of the last tile are still there
             out[...] = 0
-            return out
-        out[:, :low] = 0
-        out[:, high:] = 0
-        out[:, low:high, :left] = 0
-        out[:, low:high, right:] = 0
-        out[:, low:high, left:right] = x[images, first + low : first + high, left - self.left : right - self.left]
+            _local.border = border
+        if low < high and left < right:
+            out[:, low:high, left:right] = x[images, first + low : first + high, left - self.left : right - self.left]
         return out
 
     def rows(self, x: np.ndarray, tile: Tile) -> tuple[np.ndarray, list[int]]:
@@ -120,11 +121,18 @@ class Plan:
             np.copyto(block, as_strided(window[:, phase:], block.shape, strides))
         return out.reshape(len(out), tile.images * self.OW, self.taps), [i * tile.rows + q for i, q in self.offsets]
 
-    def columns(self, x: np.ndarray, tile: Tile) -> np.ndarray:
-        """The transposed im2col of a tile, (C*R*S, images*rows*OW), for few channels: what is contiguous are pixels."""
+    def columns(self, x: np.ndarray, tile: Tile, ones: bool = False) -> np.ndarray:
+        """The transposed im2col of a tile, (C*R*S, images*rows*OW), for few channels: what is contiguous are pixels.
+
+        `ones`: with a last row of ones, which multiplies a bias.
+        """
         window = self.window(x, tile, planar=True)
         image, row, column, channel = window.strides
-        out = scratch("columns", (self.C, self.R, self.S, tile.images, tile.rows, self.OW), x.dtype)
+        pixels = (tile.images, tile.rows, self.OW)
+        all_ = scratch("columns", (self.C * self.R * self.S + ones, prod(pixels)), x.dtype)
+        if ones:
+            all_[-1] = 1
+        out = all_[: len(all_) - ones].reshape(self.C, self.R, self.S, *pixels)
         down, right = row * self.dilation[0], column * self.dilation[1]
         if self.stride[0] == 1 and self.R > 1:  # one strided copy per kernel column, then whole blocks of rows
             shape = (self.C, self.S, tile.images, window.shape[1], self.OW)
@@ -136,7 +144,7 @@ class Plan:
         else:
             strides = (channel, down, right, image, row * self.stride[0], column * self.stride[1])
             np.copyto(out, as_strided(window, out.shape, strides))
-        return out.reshape(self.C * self.R * self.S, tile.images * tile.rows * self.OW)
+        return all_
 
     def pixels(self, y: np.ndarray, tile: Tile) -> np.ndarray:
         """The part of the output (N, OH, OW, K) that a tile computes."""
