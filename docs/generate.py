@@ -31,7 +31,8 @@ def rooms() -> list[ModuleType]:
     """The files of ops/ that hand out operations, in order of import."""
     source = Path(ops.__file__).read_text()
     names = re.findall(r"from tensorgraph\.ops\.(\w+) import \*", source)
-    names += re.findall(r"from tensorgraph\.ops import ([\w, ]+?)(?:  #|$)", source, re.M)[0].replace(" ", "").split(",")
+    without_star = re.search(r"from tensorgraph\.ops import ([\w, ]+?)(?:  #|$)", source, re.M)
+    names += without_star[1].replace(" ", "").split(",") if without_star else []
     return [sys.modules[f"tensorgraph.ops.{name}"] for name in dict.fromkeys(names)]
 
 

@@ -17,7 +17,7 @@ from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.layers.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tensorgraph.nn.module import Module, Parameter
-from tensorgraph.ops.norm import power_iteration
+from tensorgraph.ops.normalization import power_iteration
 from tensorgraph.tensor import Tensor
 
 __all__ = ["remove", "spectral_norm", "weight_norm"]

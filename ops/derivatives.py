@@ -94,7 +94,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         if y.node is None:
             return y, y * 0
         v = (y.detach() * 0).requires_grad_()
-        pulled = [g for g in _each(grad(y, leaves, v, create_graph=True, allow_unused=True))]
+        pulled = _each(grad(y, leaves, v, create_graph=True, allow_unused=True))
         used = [(g, t) for g, t in zip(pulled, directions, strict=True) if g is not None and g.node is not None]
         if not used:
             return (y if outer else y.detach()), y.detach() * 0
@@ -114,9 +114,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> 
         rows: list[list[Tensor]] = []
         for i in range(y.array.size):
             rows.append(_grad(y, leaves, _unit(y, i), outer, retain=True))
-        columns = [
-            _stack([row[j] for row in rows], y.shape, leaf) for j, leaf in enumerate(leaves)
-        ]
+        columns = [_stack([row[j] for row in rows], y.shape, leaf) for j, leaf in enumerate(leaves)]
         return rebuild(columns)
 
     return call
@@ -179,7 +177,7 @@ def per_example_grad(function: Callable[..., Any], argnums: int | Sequence[int] 
     return call
 
 
-# ---- arguments ---------------------------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------------------------
 def _open(args: Sequence[Any], argnums: int | Sequence[int]):
     """Arguments with fresh leaves in place of the chosen ones; the leaves; how to rebuild their structure; and
     whether the caller is itself being differentiated (then the leaves stay connected to its graph)."""

@@ -42,7 +42,7 @@ def _setitem(x: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, Tensor) and value.node is not None and recording():
         raise GraphError(
             f"x[i] = v: v is {sig(value)}, which takes part in a graph; written into x its gradient would be lost",
-            hint="tensorgraph.put(x, index, v) makes a new tensor and stays in the graph; v.detach() drops the gradient",
+            hint="tensorgraph.put(x, index, v) makes a new tensor in the graph; v.detach() drops the gradient",
         )
     try:
         backends.backend_of(x.array).assign(x.array, index, _raw(value), "x[i] = v")
@@ -56,11 +56,11 @@ def _in_place(function: Any) -> Callable[[Tensor, Any], Tensor]:
     operation: Operation = function.op
 
     def method(x: Tensor, y: Any) -> Tensor:
-        if x.node is not None or (isinstance(y, Tensor) and y.node is not None):
-            if recording():
-                if x.node is not None and x.node.is_leaf:
-                    _refuse_write(x, f"in-place {operation.name}")
-                return function(x, y)
+        in_graph = x.node is not None or (isinstance(y, Tensor) and y.node is not None)
+        if in_graph and recording():
+            if x.node is not None and x.node.is_leaf:
+                _refuse_write(x, f"in-place {operation.name}")
+            return function(x, y)
         result = function(x.array, _raw(y))
         if result.shape != x.shape:
             raise ShapeError(
@@ -129,6 +129,11 @@ def methods() -> dict[str, Callable]:
         "pow": elementwise.pow,
     }.items():
         table[f"__i{symbol}__"] = _in_place(function)
-    for name, function in {"add_": elementwise.add, "sub_": elementwise.subtract, "mul_": elementwise.multiply, "div_": elementwise.divide}.items():
+    for name, function in {
+        "add_": elementwise.add,
+        "sub_": elementwise.subtract,
+        "mul_": elementwise.multiply,
+        "div_": elementwise.divide,
+    }.items():
         table[name] = _spelled_in_place(function, name)
     return table

@@ -13,7 +13,7 @@ from typing import Any
 
 from tensorgraph import array_api, backends, ops, spelling
 from tensorgraph.errors import ArgumentError, DtypeError, sig
-from tensorgraph.ops import decompose, inplace, numpy_protocol, spectrum, systems
+from tensorgraph.ops import inplace, numpy_protocol, spectrum, systems
 from tensorgraph.tensor import Tensor
 
 OPERATORS = {

@@ -1,4 +1,4 @@
-"""NumPy's own functions on tensors: `np.exp(t)`, `np.mean(t, axis=0)`, `np.concatenate([t, u])` record and differentiate.
+"""NumPy's own functions on tensors record and differentiate: `np.exp(t)`, `np.mean(t, axis=0)`, `np.concatenate([t])`.
 
 NumPy hands a call over through `__array_ufunc__` and `__array_function__`; it goes to the tensorgraph function of the
 same name. What has none says so. `np.asarray(t)` works for tensors outside a graph. Attached by ops/methods.py.
@@ -38,7 +38,14 @@ _RENAMED = {
     "radians": "deg2rad",
     "round_": "round",
 }
-_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
 # keywords that NumPy passes at their default and that mean nothing here
 _NEUTRAL: dict[str, Any] = {"out": None, "subok": True, "order": "K", "casting": "same_kind", "like": None}
 

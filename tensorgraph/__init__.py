@@ -8,12 +8,15 @@
 tensor([2., 4., 6.], dtype=float32)
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from tensorgraph import _checkout
 
 _checkout.install()
 
-from tensorgraph import backends, data, ops  # noqa: E402
-from tensorgraph.array_api import (  # noqa: E402
+from tensorgraph import backends, data, ops
+from tensorgraph.array_api import (
     __array_api_version__,
     __array_namespace_info__,
     can_cast,
@@ -27,11 +30,11 @@ from tensorgraph.array_api import (  # noqa: E402
     pi,
     result_type,
 )
-from tensorgraph.backends import get_default_device, set_default_device  # noqa: E402
-from tensorgraph.backward import grad  # noqa: E402
-from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck  # noqa: E402
-from tensorgraph.checkpoint import checkpoint  # noqa: E402
-from tensorgraph.creation import (  # noqa: E402
+from tensorgraph.backends import get_default_device, set_default_device
+from tensorgraph.backward import grad
+from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
+from tensorgraph.checkpoint import checkpoint
+from tensorgraph.creation import (
     arange,
     asarray,
     empty,
@@ -46,8 +49,8 @@ from tensorgraph.creation import (  # noqa: E402
     zeros,
     zeros_like,
 )
-from tensorgraph.drawing import Graph, draw  # noqa: E402
-from tensorgraph.dtypes import (  # noqa: E402
+from tensorgraph.drawing import Graph, draw
+from tensorgraph.dtypes import (
     bool,
     complex64,
     complex128,
@@ -63,10 +66,11 @@ from tensorgraph.dtypes import (  # noqa: E402
     uint32,
     uint64,
 )
-from tensorgraph.errors import (  # noqa: E402
+from tensorgraph.errors import (
     ArgumentError,
     AxisError,
     BackendError,
+    BroadcastWarning,
     CorruptDataError,
     DtypeError,
     GraphError,
@@ -75,23 +79,42 @@ from tensorgraph.errors import (  # noqa: E402
     MissingPackageError,
     OutOfRangeError,
     ShapeError,
+    StateDictError,
     TensorgraphError,
 )
-from tensorgraph.function import Function  # noqa: E402
-from tensorgraph.generator import (  # noqa: E402
+from tensorgraph.function import Function
+from tensorgraph.generator import (
     Generator,
     default_generator,
     get_rng_state,
     manual_seed,
     set_rng_state,
 )
-from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled  # noqa: E402
-from tensorgraph.mode import recording as is_grad_enabled  # noqa: E402
-from tensorgraph.operation import Array, op  # noqa: E402
-from tensorgraph.ops import *  # noqa: E402, F403
-from tensorgraph import fft, linalg  # noqa: E402
-from tensorgraph.ops import methods as _methods  # noqa: E402
-from tensorgraph.tensor import Tensor  # noqa: E402
+from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled
+from tensorgraph.mode import recording as is_grad_enabled
+from tensorgraph.operation import Array, op
+from tensorgraph.ops import *
+from tensorgraph import fft, linalg
+from tensorgraph.linalg import norm
+from tensorgraph.ops import methods as _methods
+from tensorgraph.tensor import Tensor
 
 _methods.attach()
 
+# PyTorch's names of the same functions; tensorgraph/spelling.py is the table, and a test holds the two together
+cat = concatenate = concat
+unsqueeze = expand_dims
+movedim = moveaxis
+permute = permute_dims
+unbind = unstack
+mm = matmul
+
+if TYPE_CHECKING:
+    from tensorgraph import nn
+else:
+
+    def __getattr__(name):
+        """`tensorgraph.nn`, imported when it is first asked for."""
+        if name != "nn":
+            raise AttributeError(f"module 'tensorgraph' has no attribute {name!r}")
+        return importlib.import_module("tensorgraph.nn")

@@ -33,5 +33,5 @@ def install() -> None:
     """Puts the finder in place when this is a checkout; does nothing in an installed package, or the second time."""
     if (PACKAGE / "ops").is_dir() or not (CHECKOUT / "ops" / "__init__.py").is_file():
         return
-    if not any(getattr(finder, "__name__", "") == "_CheckoutFinder" and finder.__module__ == __name__ for finder in sys.meta_path):
+    if _CheckoutFinder not in sys.meta_path:
         sys.meta_path.insert(0, _CheckoutFinder)  # pyright: ignore[reportArgumentType]

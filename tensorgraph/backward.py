@@ -99,7 +99,8 @@ def grad(y, xs, grad_outputs=None, *, create_graph=False, retain_graph=None, all
             raise GraphError(f"grad: xs[{i}] is {sig(x)}, not a tensor")
         if x.node is None:
             raise GraphError(
-                f"grad: xs[{i}] {sig(x)} takes part in no graph", hint="make it with requires_grad=True before it is used"
+                f"grad: xs[{i}] {sig(x)} takes part in no graph",
+                hint="make it with requires_grad=True before it is used",
             )
     seeds = [(one, _seed(one, g, "grad")) for one, g in zip(ys, grad_outputs, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
@@ -193,13 +194,15 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
             writes.check(node, saved)
         pull = plan.pull
         if needed is not None and plan.op is not None:
-            leading = tuple(n for n, p in zip(plan.inputs, node.parents, strict=True) if p.serial in needed or p.serial in wanted)  # pyright: ignore[reportOperatorIssue]
+            leading = tuple(
+                n for n, p in zip(plan.inputs, node.parents, strict=True) if p.serial in needed or p.serial in wanted
+            )  # pyright: ignore[reportOperatorIssue]
             if len(leading) < len(plan.inputs):
                 pull = plan.op.narrow(plan, leading)
         try:
             gradients = pull(g, plan.lift(node, saved) if create_graph else saved)
         except Exception as error:
-            raise explain(f"backward of {plan.name}", error, (("g", g, node),), node.scope)  # noqa: B904
+            raise explain(f"backward of {plan.name}", error, (("g", g, node),), node.scope)
         del saved
         if not keep:
             node.saved = RELEASED
@@ -303,9 +306,7 @@ def _fit(node: Node, parent: Node, gx: Any) -> Any:
 def _sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums over the axes along which an input of `shape` was broadcast."""
     extra = g.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
     if g.dtype.itemsize == 2:
         return g.astype(F32).sum(axis=axes).reshape(shape).astype(g.dtype)
     return g.sum(axis=axes).reshape(shape)

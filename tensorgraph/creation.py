@@ -36,7 +36,9 @@ def asarray(data: Any, dtype: Any = None, device: str | None = None, copy: bool 
         if copy is False:
             from tensorgraph.errors import ArgumentError
 
-            raise ArgumentError(f"asarray: {sig(data)} needs a copy to become {dtype or data.dtype} on {device or data.device}")
+            raise ArgumentError(
+                f"asarray: {sig(data)} needs a copy to become {dtype or data.dtype} on {device or data.device}"
+            )
         moved: Any = data if device is None else data.to(device)
         moved = moved if wanted is None or wanted == data.dtype else moved.astype(wanted)
         return moved.clone() if moved is data else moved
@@ -97,7 +99,9 @@ def _from_python(data: Any, dtype: Any) -> np.ndarray:
     if host.dtype.kind not in "fciub":
         raise DtypeError(f"tensor: {type(data).__name__} of dtype {host.dtype} holds no numbers")
     if dtype is None and isinstance(data, (float, complex, list, tuple)) and not isinstance(data, np.generic):
-        host = host.astype({"float64": "float32", "complex128": "complex64"}.get(host.dtype.name, host.dtype), copy=False)
+        host = host.astype(
+            {"float64": "float32", "complex128": "complex64"}.get(host.dtype.name, host.dtype), copy=False
+        )
     return host
 
 
@@ -105,7 +109,7 @@ def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
         if data.node is not None:
             raise GraphError(
-                f"tensor: the list holds {sig(data)}, which takes part in a graph; a new leaf would cut it off silently",
+                f"tensor: the list holds {sig(data)}, which takes part in a graph; a new leaf would cut it off",
                 hint="tensorgraph.stack([...]) stays in the graph",
             )
         return data.tolist()
@@ -144,7 +148,13 @@ def empty(*shape: Any, dtype: Any = None, device: str | None = None, requires_gr
     return _filled("empty", shape, dtype, device, requires_grad)
 
 
-def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+def full(
+    shape: int | Sequence[int],
+    fill_value: Any,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`fill_value` everywhere; the dtype is that of the value (Python floats: float32) unless said."""
     value = _from_python(fill_value if not isinstance(fill_value, Tensor) else fill_value.item(), None)
     host = np.full(_shape((shape,)), value, dtype=backends.check_dtype(dtype) or value.dtype)
@@ -180,7 +190,9 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = N
     return _like("full_like", x, dtype, device, fill_value)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, device: str | None = None) -> Tensor:
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """Numbers from `start` (0 when only one is given) up to but without `stop`: integers int64, floats float32."""
     start, stop, step = (v.item() if isinstance(v, Tensor) else v for v in (start, stop, step))
     if stop is None:
@@ -190,7 +202,9 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
     return Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None, device: str | None = None, endpoint: bool = True) -> Tensor:
+def linspace(
+    start: Any, stop: Any, num: int = 50, dtype: Any = None, device: str | None = None, endpoint: bool = True
+) -> Tensor:
     """`num` evenly spaced numbers from `start` to `stop` (included unless `endpoint=False`). float32 unless said."""
     start, stop = (v.item() if isinstance(v, Tensor) else v for v in (start, stop))
     is_complex = isinstance(start, complex) or isinstance(stop, complex)

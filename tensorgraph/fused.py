@@ -54,7 +54,7 @@ def fusable(definition: F) -> F:
             done = kernel(be, *raw, wanted=wanted, **static)
         except Exception as error:
             operands = tuple(zip(inputs, raw, nodes, strict=False))
-            raise explain(name, error, operands, current_scope())  # noqa: B904
+            raise explain(name, error, operands, current_scope())
         if done is None:
             return definition(*arrays, **static)
         y, pullback = done
@@ -106,7 +106,9 @@ class _FusedPlan(Plan):
                 if wanted:
                     # a node of its own, so that an input that depends on another one is held fixed
                     parent = next(parents)
-                    alias = Node(tick(), _ALIAS, (parent,), (), node.code, node.lasti, node.scope, value.shape, value.dtype)
+                    alias = Node(
+                        tick(), _ALIAS, (parent,), (), node.code, node.lasti, node.scope, value.shape, value.dtype
+                    )
                     inputs.append(Tensor(value, alias))
                 else:
                     inputs.append(Tensor(value) if type(value) in backends.ARRAYS else value)

@@ -47,7 +47,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from sys import _getframe
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, cast, overload
+from typing import Any, Generic, ParamSpec, TypeAlias, cast, overload
 
 import numpy as np
 
@@ -116,7 +116,9 @@ class Operation:
         there_is |= {f"{name}_shape" for name in self.arrays}
         for name, rule in rules.items():
             if name not in self.arrays:
-                raise GraphError(f"{self.name}.vjp: there is no array input {name!r}", hint=f"inputs: {', '.join(self.arrays)}")
+                raise GraphError(
+                    f"{self.name}.vjp: there is no array input {name!r}", hint=f"inputs: {', '.join(self.arrays)}"
+                )
             if name in self.rules:
                 raise GraphError(f"{self.name}.vjp: {name!r} already has a rule")
             unknown = [asked for asked in _parameters(rule) if asked not in there_is]
@@ -208,7 +210,8 @@ class Operation:
             yield f"        {name}_node = {name}.node; {name} = {name}.array; tensor = True"
             yield "    else:"
             yield f"        {name}_node = None"
-            yield f"        if type({name}) not in PLAIN: {name}, tensor = admit({name}, tensor, {self.name!r}, {name!r})"
+            admit = f"admit({name}, tensor, {self.name!r}, {name!r})"
+            yield f"        if type({name}) not in PLAIN: {name}, tensor = {admit}"
         arguments = [*self.positional, *(f"{n}={n}" for n in self.keyword)]
         operands = "".join(f"({n!r}, {n}, {n}_node), " for n in self.arrays)
         yield "    try:"
@@ -227,7 +230,8 @@ class Operation:
             return
         yield "    y_dtype = y.dtype"
         if "dtype" not in self.static:
-            yield f"    if y_dtype is F64 or y_dtype is C128: y, y_dtype = settle(be, y, ({''.join(n + ', ' for n in self.arrays)}))"
+            inputs = "".join(f"{name}, " for name in self.arrays)
+            yield f"    if y_dtype is F64 or y_dtype is C128: y, y_dtype = settle(be, y, ({inputs}))"
             yield from self._branches(self.differentiable, (), "    ", self._record)
         elif self.differentiable:
             yield "    if y_dtype.kind in 'fc':"
@@ -303,11 +307,11 @@ class Op(Generic[P]):
 
     def vjp(self, **rules: Callable[..., Any]) -> Op[P]:
         """Declares the backward rule of each named input; returns the operation."""
-        ...
+        return self
 
     def source(self) -> str:
         """The Python source that the operation was written out as."""
-        ...
+        return self.op.source()
 
 
 @overload
@@ -353,7 +357,9 @@ def _make(operation: Operation) -> Op[...]:
 
         # the stub has the signature of the real body that takes its place, and shares its globals
         name_space = operation.name_space() | {"first_call": first_call}
-        arguments = ", ".join([*operation.positional, *(f"{n}={n}" for n in (*operation.keyword, *operation.aliases.values()))])
+        arguments = ", ".join(
+            [*operation.positional, *(f"{n}={n}" for n in (*operation.keyword, *operation.aliases.values()))]
+        )
         stub = f"def {operation.name}({operation.signature()}): return first_call({arguments})"
         function = _define(operation.name, stub, name_space, "")
 
@@ -376,7 +382,7 @@ def _make(operation: Operation) -> Op[...]:
 
 def _variadic(operation: Operation) -> Any:
     """The wrapper of an operation on any number of arrays: `f(be, *arrays, **static)`."""
-    name, keyword, defaults = operation.variadic, operation.keyword, operation.defaults
+    name, defaults = operation.variadic, operation.defaults
 
     def call(*arrays, **static):
         static = defaults | static
@@ -395,7 +401,7 @@ def _variadic(operation: Operation) -> Any:
             y = call.forward(be, *raw, **static)
         except Exception as error:
             operands = tuple((f"{name}[{i}]", a, n) for i, (a, n) in enumerate(zip(raw, nodes, strict=True)))
-            raise explain(operation.name, error, operands, current_scope())  # noqa: B904 - it is chained by being raised here
+            raise explain(operation.name, error, operands, current_scope())
         if not tensor:
             return y
         if type(y) not in backends.ARRAYS:
@@ -422,16 +428,16 @@ def _variadic(operation: Operation) -> Any:
         if known is None:
             names = operation.saves((name,))
             rule = operation.compile_pull(Plan(operation.name, (name,), names, (), None), (name,))
-            roles = tuple(
-                from_node if n == "y" else from_inputs(wanted) if n == name else from_nowhere for n in names
-            )
+            roles = tuple(from_node if n == "y" else from_inputs(wanted) if n == name else from_nowhere for n in names)
 
             def pull(g, saved):
                 gradients = rule(g, saved)[0]
                 return tuple(gradients[i] for i in wanted)
 
             inputs = tuple(f"{name}[{i}]" for i in wanted)
-            known = operation.plans[wanted] = Plan(operation.name, inputs, names, roles, pull, operation.broadcasts, operation)
+            known = operation.plans[wanted] = Plan(
+                operation.name, inputs, names, roles, pull, operation.broadcasts, operation
+            )
         return known
 
     call.forward = operation.forward
@@ -465,9 +471,7 @@ def from_inputs(wanted: tuple[int, ...]) -> Callable[[Any, Node], Any]:
 
     def role(values: tuple, node: Node) -> tuple:
         parents = dict(zip(wanted, node.parents, strict=True))
-        return tuple(
-            Tensor(v, parents.get(i)) if type(v) in backends.ARRAYS else v for i, v in enumerate(values)
-        )
+        return tuple(Tensor(v, parents.get(i)) if type(v) in backends.ARRAYS else v for i, v in enumerate(values))
 
     return role
 
@@ -507,16 +511,12 @@ def pick(bundle: Node, i: int, n: int, y: Any) -> Tensor:
             return (Parts((None,) * i + (g,) + (None,) * (n - i - 1)),)
 
         plan = _PICKS[bundle.name, i, n] = Plan(f"{bundle.name}[{i}]", ("bundle",), (), (), pull)
-    return Tensor(
-        y, Node(tick(), plan, (bundle,), (), bundle.code, bundle.lasti, bundle.scope, y.shape, y.dtype)
-    )
+    return Tensor(y, Node(tick(), plan, (bundle,), (), bundle.code, bundle.lasti, bundle.scope, y.shape, y.dtype))
 
 
 def spread(bundle: Node, results: tuple) -> tuple[Tensor, ...]:
     """The results of a node with several of them; those that are no floats carry no gradient."""
-    return tuple(
-        pick(bundle, i, len(results), y) if y.dtype.kind in "fc" else Tensor(y) for i, y in enumerate(results)
-    )
+    return tuple(pick(bundle, i, len(results), y) if y.dtype.kind in "fc" else Tensor(y) for i, y in enumerate(results))
 
 
 # ---- what the generated code calls ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import linecache
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -114,7 +115,7 @@ def module_path(scope: Scope | None) -> str:
     if not chain:
         return ""
     parts = [type(chain[0].module).__name__]
-    for outer, inner in zip(chain, chain[1:], strict=False):
+    for outer, inner in pairwise(chain):
         name = next((n for n, m in outer.module.named_modules() if m is inner.module), type(inner.module).__name__)
         if name:
             parts.append(name)

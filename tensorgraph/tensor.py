@@ -204,7 +204,7 @@ class Tensor(_Methods):
         backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Calls `hook(gradient)` in every backward pass that reaches this tensor; what it returns replaces the gradient.
+        """Calls `hook(gradient)` in every backward pass that comes here; what it returns replaces the gradient.
 
         Returns a function that removes the hook.
         """
@@ -253,7 +253,12 @@ class Tensor(_Methods):
     def __reduce__(self):
         if not self.is_leaf:
             raise GraphError(f"pickle: {sig(self)} was made by {self.node.name}", hint="t.detach()")  # pyright: ignore[reportOptionalMemberAccess]
-        return _unpickle, (type(self), backends.backend_of(self.array).to_host(self.array), self.device, self.requires_grad)
+        return _unpickle, (
+            type(self),
+            backends.backend_of(self.array).to_host(self.array),
+            self.device,
+            self.requires_grad,
+        )
 
     def _fill(self, copy: Tensor, array: Any) -> None:
         Tensor.__init__(copy, array)
@@ -293,9 +298,7 @@ def leaf_node(tensor: Tensor) -> Node:
     frame = _getframe(1)
     while internal[frame.f_code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
-    return Node(
-        tick(), LEAF, (), weakref.ref(tensor), frame.f_code, frame.f_lasti, None, array.shape, array.dtype
-    )
+    return Node(tick(), LEAF, (), weakref.ref(tensor), frame.f_code, frame.f_lasti, None, array.shape, array.dtype)
 
 
 def raw(value: Any) -> Any:

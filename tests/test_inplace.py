@@ -1,4 +1,4 @@
-"""Writing in place: allowed where no graph can see it, value semantics or a clear error elsewhere, and never silently wrong."""
+"""Writing in place: allowed where no graph sees it, value semantics or a clear error elsewhere, never wrong."""
 
 import numpy as np
 import pytest

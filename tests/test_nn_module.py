@@ -119,7 +119,7 @@ def test_bad_arguments(call, match):
 
 def test_a_missing_attribute_and_a_missing_forward_say_what_is_missing():
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'fc'") as caught:
-        Net().fc  # noqa: B018
+        Net().fc
     assert caught.value.name == "fc"
     with pytest.raises(NotImplementedError, match="Module has no forward"):
         nn.Module()(1)

@@ -228,7 +228,7 @@ def test_each_input_alone(sample: S):
         got = gradients(sample, alone)
         all_same(f"gradient of input {i} alone", [got[i]], [expected[i]], 1e-10)
         if sample.second:
-            gradgradcheck(lambda *_: sample.call(alone), [alone[i]], directions=1)  # noqa: B023 - called at once
+            gradgradcheck(lambda *_: sample.call(alone), [alone[i]], directions=1)
 
 
 @each_differentiable
@@ -510,7 +510,7 @@ def caught(operation: Operation, wanted: str, users: list[tuple[Callable, S]]) -
         for check, sample in sorted(users, key=lambda user: user[0] is gradgradcheck):  # the cheap ones first
             values = tensors(sample, sample.arrays(np.float64), grad=True)
             try:
-                check(lambda *_: sample.call(values), [v for v in values if v.node is not None], directions=1)  # noqa: B023
+                check(lambda *_: sample.call(values), [v for v in values if v.node is not None], directions=1)
             except GradcheckError:
                 return True
     return False

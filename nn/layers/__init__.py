@@ -3,7 +3,6 @@
 Constructor arguments, weight shapes, state-dict keys, default initialisation and repr are PyTorch's.
 """
 
-# ruff: noqa: F403
 from tensorgraph.nn.layers import activation, conv, dropout, embedding, linear, norm, pool, reshape
 from tensorgraph.nn.layers.activation import *
 from tensorgraph.nn.layers.conv import *

@@ -1,4 +1,4 @@
-"""Normalisation layers. What they compute is in ops/norm.py; here live the learned scale and the running statistics."""
+"""Normalisation layers: the learned scales and the running statistics. The arithmetic is in ops/normalization.py."""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ def get(device: str) -> Backend:
     Raises BackendError, at once and naming the way out, when CuPy, the driver or the device is missing.
     """
     global _backend
-    way_out = 'device="cpu" always works; for a GPU: pip install "tensorgraph[cuda]" beside an NVIDIA driver for CUDA 13'
+    way_out = (
+        'device="cpu" always works; for a GPU: pip install "tensorgraph[cuda]" beside an NVIDIA driver for CUDA 13'
+    )
     try:
         import cupy
     except ImportError as error:

@@ -24,7 +24,7 @@ def _load() -> Any:
     for path in (extension.__file__, *site.glob("numpy.libs/*openblas*")):  # the second finds it on Windows
         try:
             library = ctypes.CDLL(str(path))
-            library.scipy_cblas_sgemm64_  # noqa: B018 - raises where it is missing
+            library.scipy_cblas_sgemm64_
         except (OSError, AttributeError):
             continue
         return library
