@@ -70,9 +70,10 @@ def page() -> str:
                 names.setdefault(id(function), []).append(name)
         if not names:
             continue
-        title, _, rest = inspect.cleandoc(module.__doc__ or "").partition("\n")
-        about = " ".join(rest.split("May import")[0].split())
-        parts.append(f"## {title.rstrip('.')}\n" + (f"\n{about}\n" if about else ""))
+        text = " ".join(inspect.cleandoc(module.__doc__ or "").split("May import")[0].split())
+        title, _, about = re.match(r"(.*?)([.:;] |\.?$)(.*)", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        about = about[:1].upper() + about[1:]
+        parts.append(f"## {title}\n" + (f"\n{about}\n" if about else ""))
         for synonyms in names.values():
             function = getattr(module, synonyms[0])
             own = function.__name__ if function.__name__ in synonyms else synonyms[0]

@@ -1,6 +1,7 @@
 """tensorgraph.ops: the mathematics. One function per operation, its backward rule under it.
 
-A file imports only files above it in this list.
+A file imports only files above it in this list. `__all__` is what stands in the name space `tensorgraph` too; linear
+algebra and Fourier transforms stand in `tensorgraph.linalg` and `tensorgraph.fft`.
 """
 
 if __name__ != "tensorgraph.ops":
@@ -17,10 +18,10 @@ from tensorgraph.ops.shape import *
 from tensorgraph.ops.join import *
 from tensorgraph.ops.move import *
 from tensorgraph.ops.reduce import *
-from tensorgraph.ops.diagonal import *
-from tensorgraph.ops.gather import *
+from tensorgraph.ops.diagonals import *
+from tensorgraph.ops.gathering import *
 from tensorgraph.ops.scan import *
-from tensorgraph.ops.sort import *
+from tensorgraph.ops.order import *
 from tensorgraph.ops.sets import *
 from tensorgraph.ops.special import *
 from tensorgraph.ops.random import *
@@ -40,3 +41,6 @@ from tensorgraph.ops.similarity import *
 from tensorgraph.ops.ctc import *
 from tensorgraph.ops.derivatives import *
 from tensorgraph.ops.numpy_protocol import from_dlpack
+
+# without the files themselves, some of which have the name of a function
+__all__ = [name for name, value in globals().items() if callable(value)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, ShapeError, sig, sig_of
-from tensorgraph.ops.diagonal import diagonal
+from tensorgraph.ops.diagonals import diagonal
 from tensorgraph.ops.matmul import contract
 from tensorgraph.ops.reduce import sum as sum_
 from tensorgraph.ops.shape import permute_dims

@@ -13,7 +13,7 @@ from tensorgraph.fused import fusable
 from tensorgraph.operation import Array
 from tensorgraph.ops.activation import relu
 from tensorgraph.ops.elementwise import where
-from tensorgraph.ops.gather import take, take_along_axis
+from tensorgraph.ops.gathering import take, take_along_axis
 from tensorgraph.ops.loss import _logistic_loss, check_reduction, compared, first_bad, operand, place, reduced
 from tensorgraph.ops.reduce import mean, sum
 from tensorgraph.ops.shape import expand_dims, squeeze

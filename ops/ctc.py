@@ -15,7 +15,7 @@ from tensorgraph.errors import ArgumentError, DtypeError, OutOfRangeError, Shape
 from tensorgraph.fused import fusable
 from tensorgraph.operation import Array
 from tensorgraph.ops.elementwise import astype, maximum, where
-from tensorgraph.ops.gather import take_along_axis
+from tensorgraph.ops.gathering import take_along_axis
 from tensorgraph.ops.join import concat, stack
 from tensorgraph.ops.loss import check_reduction, operand
 from tensorgraph.ops.reduce import logsumexp, mean, sum

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tensorgraph.errors import ArgumentError, GraphError, ShapeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.diagonal import diagonal, tril, triu
+from tensorgraph.ops.diagonals import diagonal, tril, triu
 from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.join import concat
 from tensorgraph.ops.matmul import as_arrays, matmul, turned

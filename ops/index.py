@@ -1,7 +1,7 @@
 """Indexing: reading at an index, writing at one as a value, adding into one; in the meaning of NumPy's `x[index]`.
 
 An index may hold integers, slices, None, Ellipsis, and arrays, tensors or lists of integers or booleans. One that
-points outside is an error on every backend. Named forms (take, gather, scatter, ...) are in gather.py.
+points outside is an error on every backend. Named forms (take, gather, scatter, ...) are in gathering.py.
 May import: elementwise.
 """
 

@@ -18,7 +18,7 @@ from tensorgraph.operation import Array, op
 from tensorgraph.ops import window
 from tensorgraph.ops.conv import as_batch, first
 from tensorgraph.ops.elementwise import where
-from tensorgraph.ops.gather import put_along_axis, take_along_axis
+from tensorgraph.ops.gathering import put_along_axis, take_along_axis
 from tensorgraph.ops.reduce import amax, mean
 from tensorgraph.ops.window import SIZES, Ints, Padding, Pool
 from tensorgraph.tensor import Tensor

@@ -1,7 +1,7 @@
 """Reductions: many elements to one along one axis, several, or all of them (`axis=None`).
 
 The dtype stays; integers and booleans are summed as integers, half precision is accumulated in float32. Products are
-in product.py, orders (median, argmax, ...) in sort.py. May import: elementwise, logic, index, shape.
+in product.py, orders (median, argmax, ...) in order.py. May import: elementwise, logic, index, shape.
 """
 
 from __future__ import annotations

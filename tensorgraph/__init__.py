@@ -8,7 +8,7 @@
 tensor([2., 4., 6.], dtype=float32)
 """
 
-import importlib
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from tensorgraph import _checkout
@@ -117,4 +117,4 @@ else:
         """`tensorgraph.nn`, imported when it is first asked for."""
         if name != "nn":
             raise AttributeError(f"module 'tensorgraph' has no attribute {name!r}")
-        return importlib.import_module("tensorgraph.nn")
+        return _import_module("tensorgraph.nn")

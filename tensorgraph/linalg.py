@@ -8,8 +8,8 @@ from typing import Any
 
 from tensorgraph.errors import LinAlgError
 from tensorgraph.ops.decompose import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
-from tensorgraph.ops.diagonal import diagonal as _diagonal
-from tensorgraph.ops.diagonal import trace as _trace
+from tensorgraph.ops.diagonals import diagonal as _diagonal
+from tensorgraph.ops.diagonals import trace as _trace
 from tensorgraph.ops.matmul import cross, matmul, multi_dot, outer, tensordot, vecdot
 from tensorgraph.ops.reduce import vector_norm
 from tensorgraph.ops.shape import matrix_transpose

@@ -1,4 +1,4 @@
-"""Cases of ops/gather.py."""
+"""Cases of ops/gathering.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases of ops/diagonal.py."""
+"""Cases of ops/diagonals.py."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases of ops/sort.py."""
+"""Cases of ops/order.py."""
 
 import numpy as np
 
