@@ -74,8 +74,9 @@ def docs(arguments):
 
 @task("dev")
 def lint(arguments):
-    """ruff over everything; `--fix` mends what it can"""
-    return python("-m", "ruff", "check", *arguments, ".")
+    """ruff over everything: mistakes and layout; `--fix` mends what it can"""
+    layout = [] if "--fix" in arguments else ["--check"]
+    return python("-m", "ruff", "check", *arguments, ".") or python("-m", "ruff", "format", *layout, ".")
 
 
 @task("notebook", "dev", "gpu-check")

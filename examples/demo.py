@@ -126,7 +126,7 @@ def train(model: nn.Module, job: Job, epochs: int, train_set: tuple, held_out: t
                 optimizer.param_groups[0]["lr"] = job.lr * (1 - len(losses) / steps)
                 bar.update()
             accuracies.append(accuracy(model, *held_out))
-            bar.set_postfix_str(f"loss {np.mean(losses[-len(loader):]):.3f}, held-out accuracy {accuracies[-1]:.1%}")
+            bar.set_postfix_str(f"loss {np.mean(losses[-len(loader) :]):.3f}, held-out accuracy {accuracies[-1]:.1%}")
     assert graph is not None
     return Trained(graph, losses, accuracies, time.perf_counter() - start)
 

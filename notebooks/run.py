@@ -8,6 +8,7 @@ What is written is the same from run to run: no times, no kernel versions, cells
 import argparse
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,10 +26,12 @@ def run(path: Path) -> nbformat.NotebookNode:
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i}"
-    # no network port where a file will do: others on the machine could talk to it
-    kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
-    place = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(notebook, km=kernel, timeout=600, record_timing=False, resources=place).execute()
+    with tempfile.TemporaryDirectory() as folder:
+        # sockets of a folder of our own instead of network ports, which others on the machine could talk to
+        sockets = {} if os.name == "nt" else {"transport": "ipc", "ip": str(Path(folder, "kernel"))}
+        kernel = AsyncKernelManager(kernel_name="python3", **sockets)
+        place = {"metadata": {"path": str(FOLDER)}}
+        NotebookClient(notebook, km=kernel, timeout=600, record_timing=False, resources=place).execute()
     notebook.metadata.pop("language_info", None)
     return notebook
 

@@ -62,11 +62,7 @@ def _keywords(what: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         raise GraphError(
             f"{what}: out= would overwrite an array behind the graph's back", hint="use the returned tensor"
         )
-    return {
-        name: value
-        for name, value in kwargs.items()
-        if not (name in _NEUTRAL or value is np._NoValue)
-    }
+    return {name: value for name, value in kwargs.items() if not (name in _NEUTRAL or value is np._NoValue)}
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -136,9 +136,7 @@ class _Info:
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, np.dtype]:
         """The dtypes of the standard, by name; of one kind if asked."""
-        names = (
-            "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128".split()
-        )
+        names = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128".split()
         found = {name: np.dtype(name) for name in names}
         return {n: d for n, d in found.items() if kind is None or isdtype(d, kind)}
 
@@ -159,4 +157,3 @@ def array_namespace(self: Tensor, *, api_version: str | None = None) -> Any:
     import tensorgraph
 
     return tensorgraph
-

@@ -133,9 +133,7 @@ def _record(cls, ctx: Context, args, inputs, nodes, outputs) -> tuple[Tensor, ..
         for i in wanted:
             if results[i] is not None and not isinstance(results[i], Tensor):
                 raise GraphError(f"{cls.__name__}.backward: gradient {i} is {sig(results[i])}, not a tensor or None")
-        return tuple(
-            results[i] if recorded or results[i] is None else results[i].array for i in wanted
-        )
+        return tuple(results[i] if recorded or results[i] is None else results[i].array for i in wanted)
 
     names = tuple(f"saved tensor {i}" for i in range(len(saved)))
     plan = Plan(cls.__name__, tuple(f"argument {i}" for i in wanted), names, roles, pull)

@@ -189,6 +189,8 @@ class TensorMethods:
         """Running sum along an axis; axis=None flattens x first."""
     def deg2rad(self) -> Tensor:
         """Degrees to radians."""
+    def det(self) -> Tensor:
+        """Determinant of square matrices."""
     def diag(self, k: _int = 0) -> Tensor:
         """A matrix with the vector x on its k-th diagonal, or that diagonal of a matrix x."""
     def diagonal(self, offset: _int = 0, axis1: _int = 0, axis2: _int = 1, *, dim1: Any = ..., dim2: Any = ...) -> Tensor:
@@ -269,6 +271,8 @@ class TensorMethods:
         """PyTorch's name for `take` with one list of indices."""
     def int(self) -> Tensor:
         """x as int32; x itself when it is that already."""
+    def inverse(self) -> Tensor:
+        """Inverse of square matrices."""
     def is_floating_point(self) -> _bool: ...
     def isfinite(self) -> Tensor:
         """x is neither infinite nor NaN."""
@@ -356,6 +360,8 @@ class TensorMethods:
         """-x."""
     def nonzero(self) -> tuple[Tensor, ...]:
         """The indices of the elements that are not 0, one array per axis, so that x[nonzero(x)] are these elements."""
+    def norm(self, ord: Any = None, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+        """NumPy's norm: of vectors when `axis` is one axis, of matrices when it is two."""
     def numel(self) -> _int: ...
     def outer(self, b: Any) -> Tensor:
         """Every element of a times every element of b."""

@@ -375,7 +375,7 @@ def _make(operation: Operation) -> Op[...]:
     function.op = operation
     function.vjp = vjp
     function.source = operation.source
-    if forward.__module__.startswith("tensorgraph."):
+    if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
     return cast("Op[...]", function)
 

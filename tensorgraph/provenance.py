@@ -154,9 +154,7 @@ def table(rows: list[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def operand_lines(
-    operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
-) -> tuple[str, ...]:
+def operand_lines(operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None) -> tuple[str, ...]:
     """One line per operand of a failing operation."""
     rows = []
     for name, value, node in operands:

@@ -87,7 +87,7 @@ def member(name: str, value: Any) -> Iterator[str]:
     parameters = ", ".join(["self", *(parameters_of(function) if function is value else ())])
     yield f"    def {name}({parameters}) -> {returns(name, function)}:{body}"
     if doc:
-        yield f"        {'r' * (chr(92) in doc)}\"\"\"{doc}\"\"\""
+        yield f'        {"r" * (chr(92) in doc)}"""{doc}"""'
 
 
 def parameters_of(function: Any) -> Iterator[str]:

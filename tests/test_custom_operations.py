@@ -109,8 +109,9 @@ def split_number(be, a: Array, b: Array):
 
 split_number.vjp(
     a=lambda grest: grest,
-    b=lambda gquotient, grest, quotient, b: (0 if gquotient is None else gquotient * quotient / b)
-    + (0 if grest is None else grest * -quotient / b),
+    b=lambda gquotient, grest, quotient, b: (
+        (0 if gquotient is None else gquotient * quotient / b) + (0 if grest is None else grest * -quotient / b)
+    ),
 )
 
 

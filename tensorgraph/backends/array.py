@@ -21,8 +21,8 @@ from tensorgraph.backends.padding import Padding
 from tensorgraph.backends.pooling import Pooling
 from tensorgraph.backends.random import Random
 from tensorgraph.backends.reduction import Reduction
-from tensorgraph.backends.special import Special
 from tensorgraph.backends.scanning import Scanning
+from tensorgraph.backends.special import Special
 from tensorgraph.mode import kernels_allowed
 
 

@@ -282,7 +282,9 @@ def _stacked_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
 def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
     K = len(w)
     weights = w.reshape(K, -1).T
-    weights = np.ascontiguousarray(weights if bias is None else np.concatenate([weights, bias[None].astype(w.dtype, copy=False)]))
+    weights = np.ascontiguousarray(
+        weights if bias is None else np.concatenate([weights, bias[None].astype(w.dtype, copy=False)])
+    )
 
     def task(tile: Tile) -> None:
         columns, part = how.columns(x, tile, ones=bias is not None), how.pixels(y, tile)
