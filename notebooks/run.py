@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -27,11 +27,14 @@ def run(path: Path) -> nbformat.NotebookNode:
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i}"
     with tempfile.TemporaryDirectory() as folder:
-        # sockets of a folder of our own instead of network ports, which others on the machine could talk to
-        sockets = {} if os.name == "nt" else {"transport": "ipc", "ip": str(Path(folder, "kernel"))}
-        kernel = AsyncKernelManager(kernel_name="python3", **sockets)
+        config = Config()
+        if os.name != "nt":  # sockets in a folder of our own, no network ports that others on the machine could talk to
+            config.KernelManager.transport, config.KernelManager.ip = "ipc", str(Path(folder, "kernel"))
         place = {"metadata": {"path": str(FOLDER)}}
-        NotebookClient(notebook, km=kernel, timeout=600, record_timing=False, resources=place).execute()
+        client = NotebookClient(
+            notebook, config=config, kernel_name="python3", timeout=600, record_timing=False, resources=place
+        )
+        client.execute()
     notebook.metadata.pop("language_info", None)
     return notebook
 

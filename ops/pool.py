@@ -31,35 +31,35 @@ __all__ = [
 
 
 # ---- maximum --------------------------------------------------------------------------------------------------------
-@op
+@op(aux=("taps",))
 def _max_pool(be, input: Array, *, pool: Pool):
-    """Largest pixel of every window.  input (N, C, *sizes) -> (N, C, *out)."""
+    """Largest pixel of every window, and its number in the window.  input (N, C, *sizes) -> (N, C, *out) twice."""
     if input.dtype.kind == "c":
         raise DtypeError(f"{pool.how.name}: complex numbers have no order")
     return be.max_pool(input, *window.pooling(pool, input.shape))
 
 
 @op
-def _max_put(be, values: Array, image: Array, maxima: Array, *, pool: Pool):
-    """Zeros in the shape of `image` with `values` added where its `maxima` are.  (N, C, *out) -> (N, C, *sizes)."""
-    return be.max_put(values, image, maxima, *window.pooling(pool, image.shape))
+def _max_put(be, input: Array, taps: Array, *, sizes: tuple, pool: Pool):
+    """Zeros with `input` added at the tap of every window.  input, taps (N, C, *out) -> (N, C, *sizes)."""
+    return be.max_put(input, taps, sizes, *window.pooling(pool, (1, 1, *sizes)))
 
 
 @op
-def _max_take(be, source: Array, image: Array, maxima: Array, *, pool: Pool):
-    """The pixels of `source` where the `maxima` of `image` are.  (N, C, *sizes) -> (N, C, *out)."""
-    return be.max_take(source, image, maxima, *window.pooling(pool, image.shape))
+def _max_take(be, input: Array, taps: Array, *, pool: Pool):
+    """The pixels at the tap of every window.  input (N, C, *sizes), taps (N, C, *out) -> (N, C, *out)."""
+    return be.max_take(input, taps, *window.pooling(pool, input.shape))
 
 
 @op
-def _max_indices(be, image: Array, maxima: Array, *, pool: Pool):
-    """Where the `maxima` of `image` are: flat indices into the plane, int64 (N, C, *out).  Not differentiable."""
-    return be.max_indices(image, maxima, *window.pooling(pool, image.shape))
+def _max_indices(be, taps: Array, *, sizes: tuple, pool: Pool):
+    """Taps as flat indices into the plane: (N, C, *out) -> int64 (N, C, *out).  Not differentiable."""
+    return be.max_indices(taps, sizes, *window.pooling(pool, (1, 1, *sizes)))
 
 
-_max_pool.vjp(input=lambda g, input, y, pool: _max_put(g, input, y, pool=pool))
-_max_put.vjp(values=lambda g, image, maxima, pool: _max_take(g, image, maxima, pool=pool))
-_max_take.vjp(source=lambda g, image, maxima, pool: _max_put(g, image, maxima, pool=pool))
+_max_pool.vjp(input=lambda g, taps, input_shape, pool: _max_put(g, taps, sizes=input_shape[2:], pool=pool))
+_max_put.vjp(input=lambda g, taps, pool: _max_take(g, taps, pool=pool))
+_max_take.vjp(input=lambda g, taps, input_shape, pool: _max_put(g, taps, sizes=input_shape[2:], pool=pool))
 
 
 def _max(name: str, axes: int, input: Any, kernel_size, stride, padding, dilation, ceil_mode, return_indices) -> Any:
@@ -67,11 +67,11 @@ def _max(name: str, axes: int, input: Any, kernel_size, stride, padding, dilatio
     single = len(input.shape) == axes + 1
     if single:
         input = as_batch(input)
-    y = _max_pool(input, pool=pool)
+    y, taps = _max_pool(input, pool=pool)
     if not return_indices:
         return first(y) if single else y
-    where = _max_indices(input, y, pool=pool)
-    return (first(y), first(where)) if single else (y, where)
+    indices = _max_indices(taps, sizes=tuple(input.shape[2:]), pool=pool)
+    return (first(y), first(indices)) if single else (y, indices)
 
 
 def max_pool1d(
@@ -101,8 +101,7 @@ def max_pool2d(
     input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). `stride` is the kernel's size unless given. Padding (at most
     half of the kernel) counts as -inf. `ceil_mode` keeps windows that reach over the end, as long as they begin inside.
     `return_indices` gives also the flat index of every maximum in its plane, int64.
-    Where several pixels tie, the first one (row by row) has the index and the gradient. NaN wins; its window has no
-    gradient.
+    Where several pixels tie, the first one (row by row) has the index and the gradient; NaN wins over all numbers.
 
     Raises ShapeError, ArgumentError, DtypeError (complex).
     """

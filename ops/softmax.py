@@ -22,10 +22,10 @@ __all__ = ["glu", "gumbel_softmax", "log_softmax", "maxout", "softmax", "softmin
 
 def _shifted(be, name, x, axis):
     """x minus its maximum along the axis, in memory of its own: exp of it cannot overflow."""
-    if not -x.ndim <= axis < x.ndim:
+    if not -x.ndim <= axis < x.ndim and (x.ndim or axis not in (0, -1)):
         check_axis(name, axis, x.ndim)
     x = be.floating(x)
-    return x - be.max(x, axis, True) if x.size else x.copy()
+    return be.asarray(x - be.max(x, axis, True)) if x.size else x.copy()
 
 
 @op

@@ -101,11 +101,13 @@ def test_pooling_kernels(problem, channels, ties):
     g = numbers(rng, *x.shape[:2], *geometry.output(sizes, kernel))
 
     def compute():
-        y = cpu.max_pool(x, kernel, geometry)
+        y, taps = cpu.max_pool(x, kernel, geometry)
         return (
             y,
-            cpu.max_put(g, x, y, kernel, geometry),
-            cpu.max_take(h, x, y, kernel, geometry),
+            taps,
+            cpu.max_put(g, taps, sizes, kernel, geometry),
+            cpu.max_take(h, taps, kernel, geometry),
+            cpu.max_indices(taps, sizes, kernel, geometry),
             cpu.sum_pool(x, kernel, geometry),
             cpu.sum_put(g, kernel, sizes, geometry),
         )

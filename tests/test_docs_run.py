@@ -38,12 +38,11 @@ def examples(module: ModuleType) -> Iterator[doctest.DocTest]:
 
     doctest's own search passes by operations: their globals are not those of the module.
     """
-    finder = doctest.DocTestFinder(exclude_empty=True, recurse=True)
-    own = {n: v for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__}
-    documented = [(n, v) for n, v in own.items() if inspect.isclass(v) or inspect.isroutine(v)]
-    yield from doctest.DocTestFinder(recurse=False).find(module, module.__name__, module=module)
-    for name, value in documented:
-        yield from finder.find(value, f"{module.__name__}.{name}", module=module, globs=dict(vars(module)))
+    scope = vars(module) | {"__name__": "__main__"}  # what an example defines is the reader's, not the module's
+    yield from doctest.DocTestFinder(recurse=False).find(module, module.__name__, module=module, globs=scope)
+    for name, value in list(vars(module).items()):
+        if getattr(value, "__module__", "") == module.__name__ and (inspect.isclass(value) or inspect.isroutine(value)):
+            yield from doctest.DocTestFinder().find(value, f"{module.__name__}.{name}", module=module, globs=scope)
 
 
 @pytest.mark.parametrize("name", modules())

@@ -1,14 +1,16 @@
 """Pooling over any number of spatial axes: the definitions.
 
 Every function goes over the taps of the window, as convolution.py does: a tap is a strided slice of the padded image
-that holds one pixel of every window. Maximum pooling comes with two maps that its maxima choose: `max_put` sends
-values to where they are, `max_take` reads there; each is the adjoint of the other. `sum_pool` and `sum_put` are a pair
-of the same kind. Mixed into `Backend`; a backend may override them with something faster that agrees.
+that holds one pixel of every window. Maximum pooling also says at which tap each maximum is; `max_put` sends values
+there, `max_take` reads there, and each is the adjoint of the other. `sum_pool` and `sum_put` are a pair of the same
+kind. Mixed into `Backend`; a backend may override them with something faster that agrees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,76 +26,63 @@ else:
 class Pooling(_Beside):
     """The definitions, for a class that has the array library as `xp` and mixes in `Convolution`."""
 
-    def max_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """Largest pixel of every window; NaN wins.  x (N, C, *sizes) -> (N, C, *out)."""
-        image = self.padded(x, geometry.padding, lowest(x.dtype))
-        cuts = [cut for _, cut in geometry.taps(kernel, geometry.output(x.shape[2:], kernel))]
-        y = image[cuts[0]].copy()
-        for cut in cuts[1:]:
-            self.xp.maximum(y, image[cut], out=y)
-        return y
+    def max_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> tuple[Any, Any]:
+        """Largest pixel of every window, and its tap.  x (N, C, *sizes) -> (N, C, *out) twice.
 
-    def max_put(self, g: Any, x: Any, y: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """Zeros in the shape of x, with g (N, C, *out) added where y, the maxima of x, were found first."""
-        grown = tuple(n + b + a for n, (b, a) in zip(x.shape[2:], geometry.padding, strict=True))
-        image = self.xp.zeros((*x.shape[:2], *grown), dtype=g.dtype)
-        for _, cut, hit in self._first_hits(x, y, kernel, geometry):
-            image[cut] += self.xp.where(hit, g, g.dtype.type(0))
+        Taps count row by row, in the smallest unsigned integers that hold them. NaN wins, equal pixels leave it to the
+        first, and what lies in the padding is never chosen.
+        """
+        out = geometry.output(x.shape[2:], kernel)
+        image = self.padded(x, geometry.padding, lowest(x.dtype))
+        best = self.xp.full((*x.shape[:2], *out), lowest(x.dtype), dtype=x.dtype)
+        first = self.xp.asarray(first_inside(x.shape[2:], kernel, out, geometry))
+        taps = self.xp.broadcast_to(first, best.shape)
+        for t, cut in enumerate(_cuts(kernel, out, geometry)):
+            pixels = image[cut]
+            better = (pixels > best) | ((pixels != pixels) & (best == best))
+            best, taps = self.xp.where(better, pixels, best), self.xp.where(better, taps.dtype.type(t), taps)
+        return best, taps
+
+    def max_put(self, g: Any, taps: Any, sizes: Sizes, kernel: Sizes, geometry: Geometry) -> Any:
+        """Zeros (N, C, *sizes) with g (N, C, *out) added at the tap of every window."""
+        image = self.xp.zeros((*g.shape[:2], *_grown(sizes, geometry)), dtype=g.dtype)
+        for t, cut in enumerate(_cuts(kernel, g.shape[2:], geometry)):
+            image[cut] += self.xp.where(taps == t, g, g.dtype.type(0))
         return self.trimmed(image, geometry.padding)
 
-    def max_take(self, h: Any, x: Any, y: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """The pixels of h, in the shape of x, from where y, the maxima of x, were found first: (N, C, *out)."""
+    def max_take(self, h: Any, taps: Any, kernel: Sizes, geometry: Geometry) -> Any:
+        """The pixels of h (N, C, *sizes) at the tap of every window: (N, C, *out)."""
         image = self.padded(h, geometry.padding)
-        out = self.xp.zeros(y.shape, dtype=h.dtype)
-        for _, cut, hit in self._first_hits(x, y, kernel, geometry):
-            out = self.xp.where(hit, image[cut], out)
+        out = self.xp.zeros(taps.shape, dtype=h.dtype)
+        for t, cut in enumerate(_cuts(kernel, taps.shape[2:], geometry)):
+            out = self.xp.where(taps == t, image[cut], out)
         return out
 
-    def max_indices(self, x: Any, y: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """Where y, the maxima of x, were found first: flat indices into the plane of x, int64 (N, C, *out)."""
-        sizes = x.shape[2:]
-        steps = [int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))]
-        window = np.zeros((1,) * len(sizes), dtype=np.int64)
-        for i, (s, (before, _)) in enumerate(zip(geometry.stride, geometry.padding, strict=True)):
-            starts = (np.arange(y.shape[2 + i]) * s - before) * steps[i]
-            window = window + starts.reshape([-1 if j == i else 1 for j in range(len(sizes))])
-        found = self.xp.zeros(y.shape, dtype=np.int64)
-        for tap, _, hit in self._first_hits(x, y, kernel, geometry, nan=True):
-            found[hit] = sum(t * d * step for t, d, step in zip(tap, geometry.dilation, steps, strict=True))
-        return found + self.xp.asarray(window)
-
-    def _first_hits(self, x: Any, y: Any, kernel: Sizes, geometry: Geometry, nan: bool = False) -> Iterator[tuple]:
-        """Tap, its slice, and the windows whose maximum is at that tap and at none before it.
-
-        The padding is NaN, which equals nothing; the NaN of an image is found only with `nan`.
-        """
-        if x.dtype.kind != "f":
-            x = x.astype(np.float64)
-        image = self.padded(x, geometry.padding, np.nan)
-        inside = self.padded(self.xp.ones(x.shape, dtype=bool), geometry.padding) if nan else None
-        open_ = self.xp.ones(y.shape, dtype=bool)
-        for tap, cut in geometry.taps(kernel, y.shape[2:]):
-            hit = image[cut] == y
-            if inside is not None:
-                hit |= (image[cut] != image[cut]) & inside[cut]
-            hit &= open_
-            open_ &= ~hit
-            yield tap, cut, hit
+    def max_indices(self, taps: Any, sizes: Sizes, kernel: Sizes, geometry: Geometry) -> Any:
+        """The tap of every window as a flat index into the plane of `sizes`: int64 (N, C, *out)."""
+        steps = [prod(sizes[i + 1 :]) for i in range(len(sizes))]
+        starts = np.zeros((1,) * len(sizes), dtype=np.int64)
+        inside = np.zeros((1,) * len(sizes), dtype=np.int64)
+        for i, step in enumerate(steps):
+            shape = [-1 if j == i else 1 for j in range(len(sizes))]
+            before = geometry.padding[i][0]
+            starts = starts + ((np.arange(taps.shape[2 + i]) * geometry.stride[i] - before) * step).reshape(shape)
+            inside = inside + (np.arange(kernel[i]) * geometry.dilation[i] * step).reshape(shape)
+        return self.xp.asarray(starts) + self.xp.asarray(inside.reshape(-1))[taps]
 
     def sum_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
         """Sum over every window, where padding counts as 0.  x (N, C, *sizes) -> (N, C, *out)."""
         out = geometry.output(x.shape[2:], kernel)
         image = self.padded(x, geometry.padding)
         y = self.xp.zeros((*x.shape[:2], *out), dtype=accumulator(x.dtype))
-        for _, cut in geometry.taps(kernel, out):
+        for cut in _cuts(kernel, out, geometry):
             y += image[cut]
         return y.astype(x.dtype, copy=False)
 
     def sum_put(self, g: Any, kernel: Sizes, sizes: Sizes, geometry: Geometry) -> Any:
         """Adjoint of `sum_pool`: adds g (N, C, *out) to every pixel of its window -> (N, C, *sizes)."""
-        grown = tuple(n + b + a for n, (b, a) in zip(sizes, geometry.padding, strict=True))
-        image = self.xp.zeros((*g.shape[:2], *grown), dtype=accumulator(g.dtype))
-        for _, cut in geometry.taps(kernel, g.shape[2:]):
+        image = self.xp.zeros((*g.shape[:2], *_grown(sizes, geometry)), dtype=accumulator(g.dtype))
+        for cut in _cuts(kernel, g.shape[2:], geometry):
             image[cut] += g
         return self.trimmed(image, geometry.padding).astype(g.dtype, copy=False)
 
@@ -103,3 +92,25 @@ def lowest(dtype: Any) -> Any:
     if dtype.kind == "f":
         return -np.inf
     return False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _grown(sizes: Sizes, geometry: Geometry) -> Sizes:
+    return tuple(n + before + after for n, (before, after) in zip(sizes, geometry.padding, strict=True))
+
+
+def _cuts(kernel: Sizes, out: Sequence[int], geometry: Geometry) -> Iterator[tuple]:
+    return (cut for _, cut in geometry.taps(kernel, out))
+
+
+@lru_cache(maxsize=256)
+def first_inside(sizes: Sizes, kernel: Sizes, out: Sizes, geometry: Geometry) -> np.ndarray:
+    """The first tap of every window that lies inside the image (0 where none does), on the host."""
+    found = np.zeros((1,) * len(out), dtype=np.int64)
+    for i, (before, _) in enumerate(geometry.padding):
+        starts = before - np.arange(out[i]) * geometry.stride[i]
+        taps = np.maximum(-(-starts // geometry.dilation[i]), 0)
+        taps[taps * geometry.dilation[i] - starts >= sizes[i]] = 0
+        found = found * kernel[i] + np.minimum(taps, kernel[i] - 1).reshape(
+            [-1 if j == i else 1 for j in range(len(out))]
+        )
+    return found.astype(np.min_scalar_type(prod(kernel) - 1))

@@ -125,7 +125,7 @@ def response(x, size, alpha=1e-4, beta=0.75, k=1.0):
 def taken(source, image):
     """What is read where the maxima of another image are: second derivatives of max_pool2d need it."""
     how = Pool(window.how("max_pool2d", 2, None, 0, 1), 2)
-    return pool._max_take(source, image, tg.max_pool2d(image, 2), pool=how)
+    return pool._max_take(source, pool._max_pool(image, pool=how)[1], pool=how)
 
 
 def read(source, image):
@@ -137,6 +137,10 @@ max1, max2, max3 = (axes(n, largest) for n in (1, 2, 3))
 avg1, avg2, avg3 = (axes(n, average) for n in (1, 2, 3))
 TIES = Given(np.array([[[3.0, 3, 1, 0], [3, 3, 0, 1], [2, 2, 5, 4], [1, 2, 5, 5]]]), differentiable=False)
 IMAGE = Given(np.random.default_rng(0).permutation(48).reshape(1, 2, 4, 6) / 48, differentiable=False)
+NANS = Given(
+    [[[[1, np.nan, 0, 2], [np.nan, 3, -np.inf, -np.inf], [4, 5, np.nan, 9], [6, 7, 8, 9.0]]]], differentiable=False
+)
+LOW = Given(np.full((1, 1, 3, 3), -np.inf), differentiable=False)
 AT = np.array([[[[0, 3], [9, 14]]]])
 
 SAMPLES = [
@@ -154,7 +158,9 @@ SAMPLES = [
     S("max_pool2d", A(2, 5, 4), (2, 3), kw=dict(stride=1, return_indices=True), ref=max2),
     S("max_pool2d", TIES, 2, kw=dict(return_indices=True), ref=max2, grad=False),
     S("max_pool2d", Ints(1, 2, 4, 4, high=9), 2, kw=dict(padding=1, return_indices=True), ref=max2, grad=False),
-    S("max_pool2d", Given([[[[np.nan, 1.0], [2.0, 3.0]]]], differentiable=False), 2, ref=max2, grad=False),
+    S("max_pool2d", NANS, 2, kw=dict(stride=1, return_indices=True), ref=max2, grad=False),
+    S("max_pool2d", NANS, 2, kw=dict(return_indices=True), ref=max2, grad=False),
+    S("max_pool2d", LOW, 3, kw=dict(stride=1, padding=1, return_indices=True), ref=max2, grad=False),
     S("max_pool1d", A(2, 3, 7), 3, kw=dict(stride=2, padding=1), ref=max1),
     S("max_pool1d", A(3, 6), 2, kw=dict(return_indices=True), ref=max1),
     S("max_pool3d", A(1, 2, 3, 4, 5), 2, kw=dict(stride=(1, 2, 2), padding=1), ref=max3),

@@ -6,7 +6,8 @@ the same way. One axis is taken as two; three are left to the definitions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from tensorgraph.backends.convolution import Geometry, Sizes
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.numpy_kernels.tiles import scratch
-from tensorgraph.backends.pooling import Pooling, lowest
+from tensorgraph.backends.pooling import Pooling, first_inside, lowest
 from tensorgraph.mode import kernels_allowed
 
 ROOM = 1 << 16
@@ -26,37 +27,81 @@ COST = 3.0
 class FastPooling(Pooling):
     """Overrides the definitions on arrays of NumPy."""
 
-    def max_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """Largest pixel of every window; NaN wins.  x (N, C, *sizes) -> (N, C, *out)."""
+    def max_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> tuple[Any, Any]:
+        """Largest pixel of every window, and its tap.  x (N, C, *sizes) -> (N, C, *out) twice."""
         if not _suits(x):
             return super().max_pool(x, kernel, geometry)
-        return _reduce(np.maximum, x, lowest(x.dtype), kernel, geometry)
+        out = geometry.output(x.shape[2:], kernel)
+        first = first_inside(x.shape[2:], kernel, out, geometry)
+        height, width = (*out, 1)[:2]
+        first = first.reshape(first.shape + (1,) * (3 - first.ndim))
+        kernel, geometry = _two_axes(kernel, geometry)
+        lies = _Lies(x)
+        images = lies.seen(x)
+        y = np.empty((len(images), height, width, images.shape[3]), dtype=x.dtype)
+        taps = np.empty(y.shape, dtype=first.dtype)
+        halves = _halves(kernel, geometry)
+
+        def task(piece: slice) -> None:
+            if halves:
+                _max_halves(y[piece], taps[piece], images[piece])
+            else:
+                _max_any(y[piece], taps[piece], images[piece], first, kernel, geometry)
+
+        _pieces(images, task)
+        return lies.back(y), lies.back(taps)
+
+    def max_put(self, g: Any, taps: Any, sizes: Sizes, kernel: Sizes, geometry: Geometry) -> Any:
+        """Zeros (N, C, *sizes) with g (N, C, *out) added at the tap of every window."""
+        if not _suits(g):
+            return super().max_put(g, taps, sizes, kernel, geometry)
+        kernel, geometry = _two_axes(kernel, geometry)
+        lies = _Lies(taps)
+        values, places = lies.seen(g), lies.seen(taps)
+        put = np.empty((len(values), sizes[0], (*sizes, 1)[1], values.shape[3]), dtype=g.dtype)
+        apart = all(s > d * (k - 1) for s, d, k in zip(geometry.stride, geometry.dilation, kernel, strict=True))
+        tiled = _unpadded(geometry) and all(
+            s == k and n == k * m for s, k, n, m in zip(geometry.stride, kernel, put.shape[1:], values.shape[1:])
+        )
+
+        def task(piece: slice) -> None:
+            room, inside = _room(put[piece], geometry)
+            if not tiled:
+                room[...] = 0
+            value, place = values[piece], places[piece]
+            hit, share = scratch("hit", value.shape, np.dtype(bool)), scratch("share", value.shape, g.dtype)
+            for t, (rows, columns) in enumerate(_taps(kernel, geometry, values.shape[1:3])):
+                np.equal(place, t, out=hit)
+                if apart:
+                    np.multiply(value, hit, out=room[:, rows, columns])
+                else:
+                    np.multiply(value, hit, out=share)
+                    room[:, rows, columns] += share
+            if room is not inside:
+                put[piece] = inside
+
+        _pieces(put, task)
+        return lies.back(put)
 
     def sum_pool(self, x: Any, kernel: Sizes, geometry: Geometry) -> Any:
         """Sum over every window, where padding counts as 0.  x (N, C, *sizes) -> (N, C, *out)."""
         if not _suits(x):
             return super().sum_pool(x, kernel, geometry)
-        return _reduce(np.add, x, 0, kernel, geometry)
-
-    def max_put(self, g: Any, x: Any, y: Any, kernel: Sizes, geometry: Geometry) -> Any:
-        """Zeros in the shape of x, with g (N, C, *out) added where y, the maxima of x, were found first."""
-        if not _suits(x):
-            return super().max_put(g, x, y, kernel, geometry)
+        out = geometry.output(x.shape[2:], kernel)
         kernel, geometry = _two_axes(kernel, geometry)
         lies = _Lies(x)
-        images, maxima, values = lies.seen(x), lies.seen(y), lies.seen(g)
-        put = np.empty(images.shape, dtype=g.dtype)
-        halves = kernel == geometry.stride == (2, 2) and images.shape[1:3] == (2 * y.shape[2], 2 * maxima.shape[2])
-        unpadded = not any(map(any, geometry.padding))
+        images = lies.seen(x)
+        y = np.empty((len(images), out[0], (*out, 1)[1], images.shape[3]), dtype=x.dtype)
+        rows, columns = _cuts(0, kernel, geometry, y.shape[1]), _cuts(1, kernel, geometry, y.shape[2])
 
         def task(piece: slice) -> None:
-            if halves and unpadded:
-                _put_halves(put[piece], values[piece], images[piece])
-            else:
-                _put_first(put[piece], values[piece], images[piece], maxima[piece], kernel, geometry)
+            image = _padded(images[piece], geometry, 0)
+            lines = scratch("lines", image[:, rows[0]].shape, x.dtype)
+            _add_up([image[:, cut] for cut in rows], lines)
+            _add_up([lines[:, :, cut] for cut in columns], y[piece])
 
         _pieces(images, task)
-        return lies.back(put)
+        return lies.back(y)
 
     def sum_put(self, g: Any, kernel: Sizes, sizes: Sizes, geometry: Geometry) -> Any:
         """Adjoint of `sum_pool`: adds g (N, C, *out) to every pixel of its window -> (N, C, *sizes)."""
@@ -65,7 +110,7 @@ class FastPooling(Pooling):
         kernel, geometry = _two_axes(kernel, geometry)
         lies = _Lies(g)
         values = lies.seen(g)
-        put = np.empty((len(values), sizes[0], sizes[1] if len(sizes) == 2 else 1, values.shape[3]), dtype=g.dtype)
+        put = np.empty((len(values), sizes[0], (*sizes, 1)[1], values.shape[3]), dtype=g.dtype)
 
         def task(piece: slice) -> None:
             image, inside = _room(put[piece], geometry)
@@ -114,6 +159,10 @@ def _two_axes(kernel: Sizes, geometry: Geometry) -> tuple[Sizes, Geometry]:
     return (*kernel, 1), Geometry((*stride, 1), (*padding, (0, 0)), (*dilation, 1), groups)
 
 
+def _unpadded(geometry: Geometry) -> bool:
+    return not any(map(any, geometry.padding))
+
+
 def _pieces(images: np.ndarray, task: Callable[[slice], None]) -> None:
     each = max(1, ROOM * len(images) // images.size)
     n = -(-len(images) // each)
@@ -128,9 +177,9 @@ def _cuts(axis: int, kernel: Sizes, geometry: Geometry, out: int) -> list[slice]
 
 def _room(images: np.ndarray, geometry: Geometry, name: str = "image") -> tuple[np.ndarray, np.ndarray]:
     """An image with padding, and the part of it without: both are `images` itself where nothing is padded."""
-    (top, bottom), (left, right) = geometry.padding
-    if not (top or bottom or left or right):
+    if _unpadded(geometry):
         return images, images
+    (top, bottom), (left, right) = geometry.padding
     n, height, width, channels = images.shape
     room = scratch(name, (n, height + top + bottom, width + left + right, channels), images.dtype)
     return room, room[:, top : top + height, left : left + width]
@@ -144,73 +193,62 @@ def _padded(images: np.ndarray, geometry: Geometry, value: Any) -> np.ndarray:
     return room
 
 
-def _reduce(combine: Any, x: np.ndarray, padding: Any, kernel: Sizes, geometry: Geometry) -> np.ndarray:
-    """`combine` (maximum or add) over every window."""
-    out = geometry.output(x.shape[2:], kernel)
-    kernel, geometry = _two_axes(kernel, geometry)
-    lies = _Lies(x)
-    images = lies.seen(x)
-    y = np.empty((len(images), out[0], out[1] if len(out) == 2 else 1, images.shape[3]), dtype=x.dtype)
-    rows, columns = _cuts(0, kernel, geometry, y.shape[1]), _cuts(1, kernel, geometry, y.shape[2])
-
-    def task(piece: slice) -> None:
-        image = _padded(images[piece], geometry, padding)
-        lines = [image[:, cut] for cut in rows]
-        if len(rows) > 1:
-            first = scratch("lines", lines[0].shape, x.dtype)
-            _fold(combine, lines, first)
-            lines[0] = first
-        _fold(combine, [lines[0][:, :, cut] for cut in columns], y[piece])
-
-    _pieces(images, task)
-    return lies.back(y)
-
-
-def _fold(combine: Any, parts: list[np.ndarray], out: np.ndarray) -> None:
+def _add_up(parts: list[np.ndarray], out: np.ndarray) -> None:
     if len(parts) == 1:
         out[...] = parts[0]
         return
-    combine(parts[0], parts[1], out=out)
+    np.add(parts[0], parts[1], out=out)
     for part in parts[2:]:
-        combine(out, part, out=out)
+        np.add(out, part, out=out)
 
 
-def _put_halves(put: np.ndarray, g: np.ndarray, x: np.ndarray) -> None:
-    """2x2 windows side by side: first the row of the maximum is chosen, then the column. A tie takes the first."""
-    quarters = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    above, below, hit = (
-        scratch("above", g.shape, x.dtype),
-        scratch("below", g.shape, x.dtype),
-        scratch("hit", g.shape, np.dtype(bool)),
-    )
+def _taps(kernel: Sizes, geometry: Geometry, out: Sizes) -> Iterator[tuple[slice, slice]]:
+    return product(_cuts(0, kernel, geometry, out[0]), _cuts(1, kernel, geometry, out[1]))
+
+
+def _halves(kernel: Sizes, geometry: Geometry) -> bool:
+    """Whether windows are 2x2, side by side, without padding."""
+    return kernel == geometry.stride == (2, 2) and geometry.dilation == (1, 1) and _unpadded(geometry)
+
+
+def _max_halves(y: np.ndarray, taps: np.ndarray, x: np.ndarray) -> None:
+    """2x2 windows side by side: the maxima of both rows, then of these. A tie takes the first."""
+    height, width = y.shape[1:3]
+    quarters = [x[:, i : 2 * height : 2, j : 2 * width : 2] for i in (0, 1) for j in (0, 1)]
+    above, below = scratch("above", y.shape, x.dtype), scratch("below", y.shape, x.dtype)
+    right, other, lower = (scratch(name, y.shape, np.dtype(bool)) for name in ("right", "other", "lower"))
     np.maximum(quarters[0], quarters[1], out=above)
     np.maximum(quarters[2], quarters[3], out=below)
-    np.greater_equal(above, below, out=hit)
-    above = scratch("above", g.shape, g.dtype)
-    below = scratch("below", g.shape, g.dtype)
-    np.multiply(g, hit, out=above)
-    np.subtract(g, above, out=below)
-    for i, share in enumerate((above, below)):
-        left, right = quarters[2 * i : 2 * i + 2]
-        np.greater_equal(left, right, out=hit)
-        np.multiply(share, hit, out=put[:, i::2, ::2])
-        np.subtract(share, put[:, i::2, ::2], out=put[:, i::2, 1::2])
+    np.maximum(above, below, out=y)
+    np.greater(quarters[1], quarters[0], out=right)
+    np.greater(quarters[3], quarters[2], out=other)
+    np.greater(below, above, out=lower)
+    # lower ? 2 + other : right, in bytes
+    np.logical_xor(right, other, out=other)
+    np.logical_and(other, lower, out=other)
+    np.logical_xor(right, other, out=right)
+    np.add(lower.view(np.uint8), lower.view(np.uint8), out=taps)
+    np.add(taps, right.view(np.uint8), out=taps)
+    if np.isnan(y).any():
+        _find_nan(taps, quarters)
 
 
-def _put_first(put, g, x, y, kernel: Sizes, geometry: Geometry) -> None:
-    """Any windows: tap by tap, each takes what no tap before it took."""
-    image = _padded(x, geometry, np.nan)
-    room, inside = _room(put, geometry)
-    room[...] = 0
-    hit, free = scratch("hit", g.shape, np.dtype(bool)), scratch("free", g.shape, np.dtype(bool))
-    share = scratch("share", g.shape, g.dtype)
-    free[...] = True
-    for rows in _cuts(0, kernel, geometry, g.shape[1]):
-        for columns in _cuts(1, kernel, geometry, g.shape[2]):
-            np.equal(image[:, rows, columns], y, out=hit)
-            np.logical_and(hit, free, out=hit)
-            np.logical_xor(free, hit, out=free)
-            np.multiply(g, hit, out=share)
-            room[:, rows, columns] += share
-    if room is not inside:
-        put[...] = inside
+def _max_any(y, taps, x, first: np.ndarray, kernel: Sizes, geometry: Geometry) -> None:
+    """Any windows: tap by tap, each takes what is larger than all before it."""
+    image = _padded(x, geometry, lowest(x.dtype))
+    better, number = scratch("hit", y.shape, np.dtype(bool)), scratch("number", y.shape, taps.dtype)
+    y[...] = lowest(x.dtype)
+    taps[...] = first
+    parts = [image[:, rows, columns] for rows, columns in _taps(kernel, geometry, y.shape[1:3])]
+    for t, part in enumerate(parts):
+        np.greater(part, y, out=better)
+        np.maximum(part, y, out=y)
+        np.multiply(better, taps.dtype.type(t), out=number)  # later taps have larger numbers
+        np.maximum(taps, number, out=taps)
+    if np.isnan(y).any():
+        _find_nan(taps, parts)
+
+
+def _find_nan(taps: np.ndarray, parts: list[np.ndarray]) -> None:
+    for t, part in reversed(list(enumerate(parts))):
+        taps[np.isnan(part)] = t
