@@ -1,13 +1,14 @@
 """tensorgraph.nn: layers, losses, initialisers, optimisers. Stands on tensorgraph.ops.
 
 Names, arguments, weight shapes and state-dict keys are PyTorch's. `nn.functional` has the same as functions, `nn.init`
-the initialisers, `nn.optim` the optimisers, `nn.parametrize` weights that are computed from others.
+the initialisers, `nn.optim` the optimisers, `nn.models` the named networks, `nn.weights` the readers of foreign files,
+`nn.parametrize` weights that are computed from others.
 """
 
 if __name__ != "tensorgraph.nn":
     raise ImportError("this folder is imported as `tensorgraph.nn` (from tensorgraph import nn)")
 
-from tensorgraph.nn import containers, functional, init, layers, losses, optim, parametrize
+from tensorgraph.nn import containers, functional, init, layers, losses, models, optim, parametrize, weights
 from tensorgraph.nn.clip import clip_grad_norm_, clip_grad_value_, clip_weight_norm_
 from tensorgraph.nn.containers import *
 from tensorgraph.nn.layers import *
@@ -24,10 +25,12 @@ __all__ = [
     "functional",
     "init",
     "load",
+    "models",
     "optim",
     "parametrize",
     "save",
     "unregistered",
+    "weights",
 ]
 __all__ += containers.__all__
 __all__ += layers.__all__

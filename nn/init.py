@@ -8,8 +8,12 @@ The fan of a weight (out, in, ...) is `in` times the size of the kernel ("fan_in
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -32,6 +36,7 @@ __all__ = [
     "normal_",
     "ones_",
     "orthogonal_",
+    "skip",
     "sparse_",
     "trunc_normal_",
     "uniform_",
@@ -39,6 +44,40 @@ __all__ = [
     "xavier_uniform_",
     "zeros_",
 ]
+
+
+_P = ParamSpec("_P")
+_skipping: ContextVar[bool] = ContextVar("skipping", default=False)
+
+
+@contextmanager
+def skip() -> Iterator[None]:
+    """Within it random initialisers leave tensors as they are: for models whose weights are loaded right afterwards.
+
+    >>> from tensorgraph import nn
+    >>> with nn.init.skip():
+    ...     model = nn.Linear(3, 2)  # its weights are arbitrary until load_state_dict
+
+    Constants (`ones_`, `zeros_`, `eye_`, ...) are still written.
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
+
+
+def _random(initialiser: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """Makes an initialiser heed `skip`."""
+
+    @functools.wraps(initialiser)
+    def unless_skipped(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
+        if _skipping.get():
+            tensor = args[0] if args else kwargs["tensor"]
+            return tensor if isinstance(tensor, Tensor) else initialiser(*args, **kwargs)
+        return initialiser(*args, **kwargs)
+
+    return unless_skipped
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -83,6 +122,7 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
     return max(1, tensor.shape[1] * kernel), max(1, tensor.shape[0] * kernel)
 
 
+@_random
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform on [a, b)."""
     if not a <= b:
@@ -90,12 +130,14 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     return _fill("uniform_", tensor, _uniform(tensor.shape, a, b, generator))
 
 
+@_random
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with a mean and a standard deviation."""
     check.number("normal_", 0, std=std)
     return _fill("normal_", tensor, _normal(tensor.shape, mean, std, generator))
 
 
+@_random
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -150,6 +192,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fill("dirac_", tensor, values)
 
 
+@_random
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform within gain sqrt(6 / (fan_in + fan_out)); also known as Glorot.
     Source: Glorot & Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010."""
@@ -157,6 +200,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     return _fill("xavier_uniform_", tensor, _uniform(tensor.shape, -bound, bound, generator))
 
 
+@_random
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal of standard deviation gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
     std = gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
@@ -169,6 +213,7 @@ def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: s
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@_random
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0,
@@ -182,6 +227,7 @@ def kaiming_uniform_(
     return _fill("kaiming_uniform_", tensor, _uniform(tensor.shape, -bound, bound, generator))
 
 
+@_random
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0,
@@ -194,18 +240,21 @@ def kaiming_normal_(
     return _fill("kaiming_normal_", tensor, _normal(tensor.shape, 0, std, generator))
 
 
+@_random
 def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Uniform within sqrt(3 / fan_in).  Source: LeCun et al., Efficient BackProp, 1998."""
     bound = math.sqrt(3 / _fans("lecun_uniform_", tensor)[0])
     return _fill("lecun_uniform_", tensor, _uniform(tensor.shape, -bound, bound, generator))
 
 
+@_random
 def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Normal of standard deviation sqrt(1 / fan_in), which selu needs; see `lecun_uniform_`."""
     std = math.sqrt(1 / _fans("lecun_normal_", tensor)[0])
     return _fill("lecun_normal_", tensor, _normal(tensor.shape, 0, std, generator))
 
 
+@_random
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """A random matrix with orthonormal rows or columns, whichever are fewer; later axes count as columns.
     Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks, ICLR 2014."""
@@ -217,6 +266,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     return _fill("orthogonal_", tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
+@_random
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal with a share `sparsity` of zeros in every column.  tensor (out, in).
     Source: Martens, Deep learning via Hessian-free optimization, ICML 2010."""

@@ -361,12 +361,14 @@ class Module:
         """Copies values into the parameters and buffers of the same names, cast to their dtype and device.
 
         All or nothing: names that are missing or unexpected (unless `strict=False`, which returns them) and values of
-        a wrong shape are reported together in one StateDictError, and then nothing was changed.
+        a wrong shape are reported together in one StateDictError, and then nothing was changed. A missing
+        `num_batches_tracked` is no fault.
         """
         if not isinstance(state_dict, Mapping):
             raise DtypeError(f"load_state_dict: expected a mapping of names to tensors, got {sig(state_dict)}")
         own = self._state()
-        missing = [name for name in own if name not in state_dict]
+        # files written before PyTorch counted batches do not have the counter, which only `momentum=None` needs
+        missing = [name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
         unexpected = [name for name in state_dict if name not in own]
         problems = [f"missing     {name} {sig(own[name])}" for name in missing if strict]
         problems += [f"unexpected  {name} {sig(state_dict[name])}" for name in unexpected if strict]

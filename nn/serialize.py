@@ -1,8 +1,9 @@
 """`save` and `load`: state dicts and whole training states in one file, without pickle, written atomically.
 
-Two formats, by the suffix of the file: `.npz` (NumPy reads it too) and `.safetensors` (everybody else does). A state
-dict is stored as it is, one entry per tensor. Anything nested (an optimiser's state, a dictionary of several things)
-gets its structure as JSON beside the arrays. Imports the engine and nn/module.py.
+Two formats are written, by the suffix of the file: `.npz` (NumPy reads it too) and `.safetensors` (everybody else
+does). A state dict is stored as it is, one entry per tensor. Anything nested (an optimiser's state, a dictionary of
+several things) gets its structure as JSON beside the arrays. `load` sees from the content what a file is, and reads
+those of PyTorch and Caffe too (nn/weights). Imports the engine, nn/module.py and nn/weights.
 
 Nothing that is read is ever executed: files hold arrays of numbers and JSON, and every size in them is checked against
 the size of the file before memory is taken.
@@ -27,6 +28,8 @@ from tensorgraph import backends
 from tensorgraph.creation import tensor
 from tensorgraph.errors import ArgumentError, CorruptDataError, DtypeError, MissingDataError, sig
 from tensorgraph.nn.module import Module
+from tensorgraph.nn.weights.caffe import read_caffemodel
+from tensorgraph.nn.weights.torch_file import LEGACY, read_torch
 from tensorgraph.tensor import Tensor
 
 __all__ = ["load", "save"]
@@ -42,7 +45,12 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     Raises ArgumentError: another suffix than .npz and .safetensors; DtypeError: something that is no array, number,
     string, None, list or dictionary; MissingDataError: the folder is not there.
     """
-    write = _format(Path(path), "save")[0]
+    if Path(path).suffix not in _FORMATS:
+        raise ArgumentError(
+            f"save: {str(path)!r} ends in {Path(path).suffix or 'no suffix'!r}; the suffix names the format",
+            hint=f"{Path(path).stem}.npz or {Path(path).stem}.safetensors",
+        )
+    write = _FORMATS[Path(path).suffix][0]
     value = obj.state_dict() if isinstance(obj, Module) else obj
     arrays: dict[str, np.ndarray] = {}
     structure: str | None = None
@@ -54,16 +62,24 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
-    """What `save` wrote: a dictionary of tensors, or the same nesting. Files of NumPy and safetensors load too.
+    """What `save` wrote: a dictionary of tensors, or the same nesting. So does every .npz and .safetensors file.
+
+    Files of PyTorch (.pt, .pth, .th; see `weights.read_torch`) and Caffe (.caffemodel; see
+    `weights.read_caffemodel`) load too. The content decides, whatever the name of the file; the suffix is asked where
+    the content could be anything.
 
     Raises MissingDataError: no such file; CorruptDataError: truncated, damaged, or of another format.
     """
     path = Path(path)
-    read = _format(path, "load")[1]
     if not path.is_file():
         raise MissingDataError(f"load: there is no file {str(path)!r}")
     with path.open("rb") as file:
-        arrays, structure = read(file, path)
+        kind = _kind(file, path)
+        if kind == "torch":
+            return _tensors(read_torch(path), device)
+        if kind == "caffe":
+            return _tensors(read_caffemodel(path), device)
+        arrays, structure = _FORMATS[kind][1](file, path)
     tensors = {name: tensor(array, device=device) for name, array in arrays.items()}
     if structure is None:
         return tensors
@@ -73,17 +89,47 @@ def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
         raise _corrupt(path, f"its structure cannot be read ({error!r})") from None
 
 
-def _format(path: Path, what: str) -> tuple[Callable, Callable]:
-    formats: dict[str, tuple[Callable, Callable]] = {
-        ".npz": (_write_npz, _read_npz),
-        ".safetensors": (_write_safetensors, _read_safetensors),
-    }
-    if path.suffix not in formats:
-        raise ArgumentError(
-            f"{what}: {str(path)!r} ends in {path.suffix or 'no suffix'!r}; the suffix names the format",
-            hint=f"{path.stem}.npz or {path.stem}.safetensors",
+_SUFFIXES = {
+    ".npz": ".npz", ".safetensors": ".safetensors", ".pt": "torch", ".pth": "torch", ".th": "torch",
+    ".caffemodel": "caffe",
+}  # fmt: skip
+
+
+def _kind(file: BinaryIO, path: Path) -> str:
+    """The format that the content shows, else the one that the suffix names. Leaves the file at its beginning."""
+    start = file.read(16)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if start[:4] == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(file) as archive:
+                torch = any(name.endswith("/data.pkl") for name in archive.namelist())
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            return "torch" if _SUFFIXES.get(path.suffix) == "torch" else ".npz"
+        finally:
+            file.seek(0)
+        return "torch" if torch else ".npz"
+    if start.startswith(LEGACY):
+        return "torch"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
+        return ".safetensors"
+    if path.suffix not in _SUFFIXES:
+        raise CorruptDataError(
+            f"load: {str(path)!r} is of no known format; it begins with {start[:8].hex(' ') or 'nothing'}",
+            hint=f"the suffixes {', '.join(_SUFFIXES)} name formats that cannot be told from the content",
         )
-    return formats[path.suffix]
+    return _SUFFIXES[path.suffix]
+
+
+def _tensors(value: Any, device: str | None) -> Any:
+    """`value` with tensors for arrays."""
+    if isinstance(value, np.ndarray):
+        return tensor(value, device=device)
+    if isinstance(value, dict):
+        return {key: _tensors(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_tensors(item, device) for item in value)
+    return value
 
 
 def _corrupt(path: Path, why: str) -> CorruptDataError:
@@ -184,8 +230,6 @@ def _read_npz(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray], str | 
                 elif info.filename.endswith(".npy"):
                     with archive.open(info) as member:
                         arrays[info.filename[:-4]] = _read_npy(member, info, path)
-                elif info.filename.endswith(".pkl"):
-                    raise _corrupt(path, "it is a PyTorch file, which holds pickled code")
                 else:
                     raise _corrupt(path, f"it holds {info.filename!r}, which is no array")
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, struct.error, zipfile.LargeZipFile) as error:
@@ -278,3 +322,9 @@ def _read_safetensors(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray]
     if 8 + length + end != size:
         raise _corrupt(path, f"{size - 8 - length - end} bytes behind the last array")
     return {name: arrays[name] for name in header}, metadata.get(STRUCTURE)
+
+
+_FORMATS: dict[str, tuple[Callable, Callable]] = {
+    ".npz": (_write_npz, _read_npz),
+    ".safetensors": (_write_safetensors, _read_safetensors),
+}

@@ -19,9 +19,9 @@ from tensorgraph.ops.join import *
 from tensorgraph.ops.move import *
 from tensorgraph.ops.reduce import *
 from tensorgraph.ops.diagonals import *
-from tensorgraph.ops.gathering import *
 from tensorgraph.ops.scan import *
 from tensorgraph.ops.order import *
+from tensorgraph.ops.gathering import *
 from tensorgraph.ops.sets import *
 from tensorgraph.ops.special import *
 from tensorgraph.ops.random import *
@@ -29,12 +29,14 @@ from tensorgraph.ops.activation import *
 from tensorgraph.ops.softmax import *
 from tensorgraph.ops.matmul import *
 from tensorgraph.ops.contraction import *
+from tensorgraph.ops.statistics import *
 from tensorgraph.ops import systems, decompose, spectrum, fourier
 from tensorgraph.ops.conv import *
 from tensorgraph.ops.pool import *
 from tensorgraph.ops.resize import *
 from tensorgraph.ops.normalization import *
 from tensorgraph.ops.attention import *
+from tensorgraph.ops.recurrent import *
 from tensorgraph.ops.loss import *
 from tensorgraph.ops.cross_entropy import *
 from tensorgraph.ops.similarity import *

@@ -24,7 +24,7 @@ from tensorgraph.tensor import raw
 __all__ = ["scaled_dot_product_attention"]
 
 
-def _shares(query, key, mask, scale):
+def shares(query, key, mask, scale):
     """softmax(scale q k^T + mask) along the keys, 0 where a query may look at nothing."""
     scores = matmul(query * scale, swapaxes(key, -1, -2))
     if mask is not None:
@@ -42,7 +42,7 @@ def _attention(query, key, value, mask, *, scale):
     dtype = query.dtype
     if dtype.itemsize == 2:
         query, key, value = (astype(x, "float32") for x in (query, key, value))
-    y = matmul(_shares(query, key, mask, scale), value)
+    y = matmul(shares(query, key, mask, scale), value)
     return y if y.dtype == dtype else astype(y, dtype)
 
 
@@ -96,4 +96,4 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     if not dropout_p:
         return _attention(query, key, value, attn_mask, scale=scale)
-    return matmul(dropout(_shares(query, key, attn_mask, scale), dropout_p), value)
+    return matmul(dropout(shares(query, key, attn_mask, scale), dropout_p), value)

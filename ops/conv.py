@@ -273,7 +273,7 @@ def unfold(input: Array, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     input (N, C, H, W) or (C, H, W) -> (N, C * R * S, L) with L = H' * W' windows, row by row; channels first, then the
     kernel's rows, then its columns. Windows that overlap share gradients. Raises ShapeError, ArgumentError.
     """
-    pool = Pool(window.how("unfold", 2, stride, padding, dilation), window.hashable(kernel_size), half=False)
+    pool = Pool(window.how("unfold", 2, stride, padding, dilation), window.hashable(kernel_size), apart=True)
     if len(input.shape) == 3:
         return first(_unfold(as_batch(input), pool=pool))
     return _unfold(input, pool=pool)
@@ -287,7 +287,7 @@ def fold(
     input (N, C * R * S, L) or (C * R * S, L) -> (N, C, *output_size). Raises ShapeError, ArgumentError.
     """
     sizes = window.per_axis("fold", "output_size", window.hashable(output_size), 2)
-    pool = Pool(window.how("fold", 2, stride, padding, dilation), window.hashable(kernel_size), half=False)
+    pool = Pool(window.how("fold", 2, stride, padding, dilation), window.hashable(kernel_size), apart=True)
     if len(input.shape) == 2:
         return first(_fold(as_batch(input), sizes=sizes, pool=pool))
     return _fold(input, sizes=sizes, pool=pool)

@@ -7,7 +7,7 @@ conjugates; the engine takes the real part where the input is real. Half precisi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from tensorgraph import backends
 from tensorgraph.errors import ArgumentError, DtypeError, sig
 from tensorgraph.operation import Array, op
-from tensorgraph.ops.axes import check_axes
+from tensorgraph.ops.axes import Axis, check_axes
 from tensorgraph.ops.matmul import as_arrays
 from tensorgraph.spelling import spelled
 from tensorgraph.tensor import Tensor
@@ -129,9 +129,11 @@ def _settled(
     (x,) = as_arrays(x)
     if norm not in OPPOSITE:
         raise ArgumentError(f"{what}: unknown norm {norm!r}", hint='"backward", "ortho" or "forward"')
+    if isinstance(s, int):
+        s = (s,)
     if axes is None and s is not None:
         axes = range(x.ndim - len(s), x.ndim)
-    axes = check_axes(what, None if axes is None else tuple(axes), x.ndim)
+    axes = check_axes(what, tuple(axes) if isinstance(axes, Iterable) else axes, x.ndim)
     if s is not None and len(s) != len(axes):
         raise ArgumentError(f"{what}: {len(s)} lengths for {len(axes)} axes")
     lengths = [x.shape[axis] if s is None or s[i] in (-1, None) else s[i] for i, axis in enumerate(axes)]
@@ -204,25 +206,25 @@ def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "back
 
 
 # ---- several axes --------------------------------------------------------------------------------------------------
-def fftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
-) -> Any:
+@spelled
+def fftn(x: Any, s: int | Sequence[int] | None = None, axes: Axis = None, norm: str | None = "backward") -> Any:
     """`fft` along several axes: `axes`, or the last len(s), or all.  x (...) -> (...) complex, of lengths `s` there."""
     return _fftn(*_settled("fftn", x, s, axes, norm), False)
 
 
-def ifftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
-) -> Any:
+@spelled
+def ifftn(x: Any, s: int | Sequence[int] | None = None, axes: Axis = None, norm: str | None = "backward") -> Any:
     """Inverse of `fftn`."""
     return _fftn(*_settled("ifftn", x, s, axes, norm), True)
 
 
+@spelled
 def fft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward") -> Any:
     """`fft` along two axes.  x (..., n, m) -> (..., n, m) complex."""
     return _fftn(*_settled("fft2", x, s, axes, norm), False)
 
 
+@spelled
 def ifft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward") -> Any:
     """Inverse of `fft2`."""
     return _fftn(*_settled("ifft2", x, s, axes, norm), True)
@@ -241,25 +243,25 @@ def _irfftn_of(what: str, x: Any, s: Any, axes: Any, norm: str | None) -> Any:
     return _irfft(x, s[-1], axes[-1], norm)
 
 
-def rfftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
-) -> Any:
+@spelled
+def rfftn(x: Any, s: int | Sequence[int] | None = None, axes: Axis = None, norm: str | None = "backward") -> Any:
     """`rfft` along the last of the axes, `fft` along the others.  x (..., n, m) -> (..., n, m // 2 + 1) complex."""
     return _rfftn_of("rfftn", x, s, axes, norm)
 
 
-def irfftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
-) -> Any:
+@spelled
+def irfftn(x: Any, s: int | Sequence[int] | None = None, axes: Axis = None, norm: str | None = "backward") -> Any:
     """Inverse of `rfftn`; the last length is 2 (m - 1) unless said."""
     return _irfftn_of("irfftn", x, s, axes, norm)
 
 
+@spelled
 def rfft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward") -> Any:
     """`rfftn` along two axes.  x (..., n, m) real -> (..., n, m // 2 + 1) complex."""
     return _rfftn_of("rfft2", x, s, axes, norm)
 
 
+@spelled
 def irfft2(
     x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = (-2, -1), norm: str | None = "backward"
 ) -> Any:
@@ -286,13 +288,13 @@ def _frequencies(what: str, n: int, function: Any, d: float, dtype: Any, device:
 
 
 @op
-def fftshift(be, x: Array, axes: int | Sequence[int] | None = None):
+def fftshift(be, x: Array, axes: Axis = None):
     """Frequency 0 moved to the middle, along `axes` or all of them.  x (...) -> (...)."""
     return be.fft.fftshift(x, check_axes("fftshift", axes, x.ndim))
 
 
 @op
-def ifftshift(be, x: Array, axes: int | Sequence[int] | None = None):
+def ifftshift(be, x: Array, axes: Axis = None):
     """Inverse of `fftshift`; of odd lengths the two differ.  x (...) -> (...)."""
     return be.fft.ifftshift(x, check_axes("ifftshift", axes, x.ndim))
 

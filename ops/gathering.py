@@ -2,7 +2,7 @@
 
 All of them are `x[index]`, `put` and `put_add` (index.py) with an index that is built here, so they differentiate to
 every order. Nothing writes into its operands. PyTorch's functions have PyTorch's argument order.
-May import: elementwise, logic, index, shape, reduce.
+May import: elementwise, logic, index, shape, join, reduce, scan, order.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from typing import Any, TypeVar
 from tensorgraph.backends import check_dtype
 from tensorgraph.backends.indexing import Along
 from tensorgraph.creation import asarray
-from tensorgraph.errors import DtypeError, OutOfRangeError, ShapeError, sig
+from tensorgraph.errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import check_axis
-from tensorgraph.ops.elementwise import where
+from tensorgraph.ops.elementwise import negative, where
 from tensorgraph.ops.index import getitem, put, put_add
+from tensorgraph.ops.join import concat
+from tensorgraph.ops.logic import bitwise_invert
+from tensorgraph.ops.order import argsort
 from tensorgraph.ops.reduce import count_nonzero
+from tensorgraph.ops.scan import cumsum, diff, linear_recurrence
 from tensorgraph.ops.shape import broadcast_to, common_shape, expand_dims, reshape
 from tensorgraph.spelling import named, spelled
+from tensorgraph.tensor import raw
 
 __all__ = [
     "embedding", "gather", "index_add", "index_copy", "index_fill", "index_select", "masked_fill", "masked_scatter",
-    "masked_select", "one_hot", "put_along_axis", "scatter", "scatter_add", "take", "take_along_axis",
+    "masked_select", "one_hot", "put_along_axis", "scatter", "scatter_add", "scatter_reduce",
+    "take", "take_along_axis",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -186,6 +192,87 @@ def scatter_add(x: Any, axis: int, index: Any, source: Any) -> Any:
         return x + put_add(source, Along(index, axis), x.shape)
     shape = (*index.shape[:axis], x.shape[axis], *index.shape[axis + 1 :])
     return x + put_add(put_add(source, Along(index, axis), shape), window, x.shape)
+
+
+# ---- everything that arrives at a place, as one ---------------------------------------------------------------------
+@op
+def _scatter_max(be, x: Array, source: Array, index: Along, include_self: bool):
+    """The largest of what arrives at a place, and of what was there; x where nothing arrives."""
+    order = be.order(source, index.axis, False)
+    in_order = Along(be.take_along_axis(index.indices, order, index.axis), index.axis)
+    y, _ = be.put(x, in_order, be.take_along_axis(source, order, index.axis))  # of several the last one stays
+    return be.maximum(x, y) if include_self else y
+
+
+def _sharing(x, source, y, index, include_self):
+    """Which elements of x and of the source are the result, and how many of them there are at every place."""
+    own = (x == y) & (include_self or _arrivals(index, x.shape) == 0)
+    arrived = source == getitem(y, index)
+    n = own.astype(y.dtype) + put_add(arrived.astype(y.dtype), index, x.shape)
+    return own, arrived, n + (n == 0)
+
+
+def _scatter_max_rule(g, x, source, y, index, include_self):
+    own, _, n = _sharing(x, source, y, index, include_self)
+    return where(own, g / n, 0)
+
+
+def _scatter_max_source_rule(g, x, source, y, index, include_self):
+    _, arrived, n = _sharing(x, source, y, index, include_self)
+    return where(arrived, getitem(g / n, index), 0)
+
+
+_scatter_max.vjp(x=_scatter_max_rule, source=_scatter_max_source_rule)
+
+
+def _arrivals(index: Along, shape: tuple[int, ...]) -> Any:
+    """How often every place of an array is named."""
+    return put_add(index.indices * 0 + 1, index, shape)
+
+
+def _scatter_prod(x: Any, source: Any, index: Along) -> Any:
+    """Products by a recurrence along the sorted places that starts anew at every one of them: exact at zeros."""
+    axis = index.axis
+    counted = cumsum(_arrivals(index, x.shape) + 1, axis)  # one for x itself
+    own = broadcast_to(cumsum(counted * 0 + 1, axis) - 1, x.shape)
+    places = concat([own, index.indices], axis)
+    order = Along(argsort(places, axis), axis)
+    line, places = getitem(concat([x, source], axis), order), getitem(places, order)
+    first = diff(places, axis=axis, prepend=-1) != 0
+    y = linear_recurrence(where(first, 0, line), where(first, line, 0), axis)
+    return getitem(y, Along(counted - 1, axis))
+
+
+@_scalars_too
+@named
+def scatter_reduce(x: Any, axis: int, index: Any, source: Any, reduce: str, include_self: bool = True) -> Any:
+    """x with what `scatter` would write combined, place by place.  Shapes as in `scatter`.
+
+    reduce: "sum", "prod", "mean", "amax", "amin"; what was in x counts too unless `include_self=False`. Elements that
+    tie for an extreme share the gradient evenly, NaN wins; the gradient of products is exact at zeros.
+    """
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise ArgumentError(f"scatter_reduce: unknown reduce {reduce!r}", hint='"sum", "prod", "mean", "amax", "amin"')
+    index, axis = raw(_integers("scatter_reduce", index)), check_axis("scatter_reduce", axis, x.ndim)
+    window = _window("scatter_reduce", x, index, axis)
+    if window is not None:
+        return put(x, window, scatter_reduce(getitem(x, window), axis, index, source, reduce, include_self))
+    source = _source("scatter_reduce", index, source)
+    source = broadcast_to(source if hasattr(source, "dtype") else asarray(source, dtype=x.dtype), index.shape)
+    arrivals = _arrivals(Along(index, axis), x.shape)  # raises for an index that is out of range
+    to = Along(index % max(x.shape[axis], 1), axis)
+    if reduce == "amax":
+        return _scatter_max(x, source, to, include_self)
+    if reduce == "amin":
+        turn = bitwise_invert if x.dtype.kind in "iub" else negative
+        return turn(_scatter_max(turn(x), turn(source), to, include_self))
+    start = x if include_self else where(arrivals == 0, x, 1 if reduce == "prod" else 0)
+    if reduce == "prod":
+        return _scatter_prod(start, source, to)
+    y = start + put_add(source, to, x.shape)
+    if reduce == "sum":
+        return y
+    return y / (arrivals + 1 if include_self else where(arrivals == 0, 1, arrivals)).astype(y.dtype)
 
 
 # ---- masks ----------------------------------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ def as_arrays(*values: Any) -> tuple[Any, ...]:
     return tuple(x if hasattr(x, "shape") else asarray(x) for x in values)
 
 
+@spelled
 def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
     """Product summed over pairs of axes.  a (A..., K...), b (K..., B...) -> (A..., B...).
 

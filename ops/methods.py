@@ -42,24 +42,25 @@ COMPARISONS = {
 UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 METHODS = """
-abs acos acosh add all amax amin any argmax argmin argsort asin asinh astype atan atan2 atanh
+abs acos acosh add all allclose amax amin any argmax argmin argsort asin asinh astype atan atan2 atanh
 bincount bmm
-ceil chunk clip clone conj copysign cos cosh count_nonzero cummax cummin cumprod cumsum
+ceil chunk clip clone conj copysign corrcoef cos cosh count_nonzero cov cummax cummin cumprod cumsum
 deg2rad diag diagonal diff digamma divide dot
 erf erfc erfinv exp exp2 expand_dims expm1
 flip floor floor_divide fmax fmin fmod frac
 gather
 heaviside hypot
 index_add index_copy index_fill index_select isfinite isinf isnan
-lerp lgamma log log10 log1p log2 log_softmax logaddexp logit logsumexp
+lerp lgamma log log10 log1p log2 log_softmax logaddexp logcumsumexp logit logsumexp
 logical_and logical_not logical_or logical_xor
 masked_fill masked_select matmul max maximum mean median min minimum moveaxis multiply mv
-nan_to_num nanmean nansum negative nonzero
+nan_to_num nanmean nanmedian nanquantile nansum negative nonzero
 outer
 pow prod put
 quantile
 rad2deg ravel reciprocal relu remainder repeat roll rot90 round rsqrt
-scatter scatter_add sigmoid sign sin sinc sinh softmax sort split sqrt square squeeze std subtract sum swapaxes
+scatter scatter_add scatter_reduce sigmoid sign sin sinc sinh softmax sort split sqrt square squeeze std
+subtract sum swapaxes
 take take_along_axis tan tanh tile topk trace tril triu trunc
 unflatten unique unstack
 var
@@ -164,6 +165,7 @@ def _contains(x: Tensor, value: Any) -> bool:
 SPECIAL: dict[str, Any] = {
     "det": systems.det,
     "inverse": systems.inv,
+    "logdet": systems.logdet,
     "norm": spectrum.norm,
     "reshape": _reshape,
     "view": _reshape,

@@ -75,7 +75,8 @@ _topk.vjp(x=lambda g, indices, axis, x_shape: put_add(g, Along(indices, axis), x
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Any, Any]:
     """The k largest (or smallest) elements along an axis, the outermost first, and their indices.
 
-    x (..., N) -> (..., k), (..., k) int64. They are in order whatever `sorted` says.
+    x (..., N) -> (..., k), (..., k) int64. They are in order whatever `sorted` says, and of equal elements the first
+    ones are taken.
     Raises ShapeError when k is larger than the axis.
     """
     at = check_axis("topk", axis, x.ndim)
@@ -133,7 +134,22 @@ def _ranks(n: int, q: float, method: str) -> tuple[int, int, float]:
     return low, high, place - low
 
 
-def _line(name: str, x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+def check_places(name: str, q: Any, method: str) -> tuple[Any, Any]:
+    """q as a number or a tensor, and as a number or a list; raises what the docstring of `quantile` says."""
+    if method not in METHODS:
+        raise ArgumentError(f"{name}: unknown method {method!r}", hint=f"one of {', '.join(METHODS)}")
+    if not isinstance(q, (int, float, Tensor)):
+        q = asarray(q, dtype="float64")
+    places = q if isinstance(q, (int, float)) else q.tolist()
+    if getattr(q, "ndim", 0) > 1:
+        raise ShapeError(f"{name}: q is {sig(q)}, it may have one axis")
+    for one in places if isinstance(places, list) else [places]:
+        if not 0 <= one <= 1:
+            raise OutOfRangeError(f"{name}: q = {one} does not lie between 0 and 1")
+    return q, places
+
+
+def sorted_line(name: str, x: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """x sorted along one last axis into which the reduced axes were merged, and those axes."""
     axes = check_axes(name, axis, x.ndim) if x.ndim or native_axis(axis, x) is not None else ()
     if x.dtype.kind in "iub":
@@ -160,7 +176,7 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x (...) -> without the reduced axes; integers give float32. NaN if there is any. The gradient goes to the
     middle elements.
     """
-    line, axes = _line("median", x, axis)
+    line, axes = sorted_line("median", x, axis)
     n = line.shape[-1]
     y = _between(line, (n - 1) // 2, n // 2, 0.5)
     return reshape(y, kept_shape(x.shape, axes)) if keepdims else y
@@ -174,17 +190,8 @@ def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False, method: 
     "linear", "lower", "higher", "nearest", "midpoint"; with "linear" a tensor q gets a gradient too. Raises
     OutOfRangeError for q outside 0..1.
     """
-    if method not in METHODS:
-        raise ArgumentError(f"quantile: unknown method {method!r}", hint=f"one of {', '.join(METHODS)}")
-    if not isinstance(q, (int, float, Tensor)):
-        q = asarray(q, dtype="float64")
-    places = q if isinstance(q, (int, float)) else q.tolist()
-    if getattr(q, "ndim", 0) > 1:
-        raise ShapeError(f"quantile: q is {sig(q)}, it may have one axis")
-    for one in places if isinstance(places, list) else [places]:
-        if not 0 <= one <= 1:
-            raise OutOfRangeError(f"quantile: q = {one} does not lie between 0 and 1")
-    line, axes = _line("quantile", x, axis)
+    q, places = check_places("quantile", q, method)
+    line, axes = sorted_line("quantile", x, axis)
     n = line.shape[-1]
     slopes = isinstance(q, Tensor) and q.requires_grad and method == "linear"
 

@@ -98,9 +98,9 @@ def max_pool2d(
 ) -> Any:
     """Largest pixel of every window.
 
-    input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). `stride` is the kernel's size unless given. Padding (at most
-    half of the kernel) counts as -inf. `ceil_mode` keeps windows that reach over the end, as long as they begin inside.
-    `return_indices` gives also the flat index of every maximum in its plane, int64.
+    input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). `stride` is the kernel's size unless given. Padding (less
+    than the kernel reaches over) counts as -inf. `ceil_mode` keeps windows that reach over the end, as long as they
+    begin inside. `return_indices` gives also the flat index of every maximum in its plane, int64.
     Where several pixels tie, the first one (row by row) has the index and the gradient; NaN wins over all numbers.
 
     Raises ShapeError, ArgumentError, DtypeError (complex).
@@ -151,8 +151,10 @@ def _divided(be: Any, x: Any, divisor: Any) -> Any:
     return x
 
 
-def _avg(name: str, axes: int, input: Any, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor) -> Any:
-    pool = Pool(window.how(name, axes, stride, padding, 1), window.hashable(kernel_size), bool(ceil_mode))
+def _avg(
+    name: str, axes: int, input: Any, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor, dilation
+) -> Any:
+    pool = Pool(window.how(name, axes, stride, padding, dilation), window.hashable(kernel_size), bool(ceil_mode))
     single = len(input.shape) == axes + 1
     if single:
         input = as_batch(input)
@@ -171,9 +173,10 @@ def avg_pool1d(
     padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    dilation: Ints = 1,
 ) -> Any:
     """Mean of every window: `avg_pool2d` with one axis less.  input (N, C, L) or (C, L) -> (N, C, L')."""
-    return _avg("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return _avg("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None, dilation)
 
 
 def avg_pool2d(
@@ -184,16 +187,28 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: float | None = None,
+    dilation: Ints = 1,
 ) -> Any:
     """Mean of every window.
 
     input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). `stride` is the kernel's size unless given. Zeros of the padding
-    (at most half of the kernel) count as pixels unless `count_include_pad=False`; what `ceil_mode` adds behind the
-    padding never counts. `divisor_override` divides by that number instead.
+    (less than the kernel reaches over) count as pixels unless `count_include_pad=False`; what `ceil_mode` adds behind
+    the padding never counts. `divisor_override` divides by that number instead. `dilation` takes every so many pixels.
 
     Raises ShapeError, ArgumentError.
     """
-    return _avg("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg(
+        "avg_pool2d",
+        2,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+        dilation,
+    )
 
 
 def avg_pool3d(
@@ -204,9 +219,21 @@ def avg_pool3d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: float | None = None,
+    dilation: Ints = 1,
 ) -> Any:
     """Mean of every window: `avg_pool2d` with one axis more.  input (N, C, D, H, W) -> (N, C, D', H', W')."""
-    return _avg("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg(
+        "avg_pool3d",
+        3,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+        dilation,
+    )
 
 
 # ---- unpooling ------------------------------------------------------------------------------------------------------
@@ -336,33 +363,52 @@ def _adaptive_max(name: str, axes: int, input: Any, output_size: Any, return_ind
 
 # ---- Lp norm, global, across channels -------------------------------------------------------------------------------
 def lp_pool1d(
-    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+    input: Array,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+    padding: Padding = 0,
+    dilation: Ints = 1,
 ) -> Any:
     """Lp norm of every window: `lp_pool2d` with one axis less.  input (N, C, L) or (C, L) -> (N, C, L')."""
-    return _lp(avg_pool1d, 1, input, norm_type, kernel_size, stride, ceil_mode)
+    return _lp(avg_pool1d, 1, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
 
 def lp_pool2d(
-    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+    input: Array,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+    padding: Padding = 0,
+    dilation: Ints = 1,
 ) -> Any:
     """Lp norm of every window: (sum of x^p)^(1/p).
 
-    input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). A window that reaches over the end (`ceil_mode`) counts as if it
-    went on with the mean of what is there. The gradient of a window of zeros is 0. Raises ShapeError, ArgumentError.
+    input (N, C, H, W) or (C, H, W) -> (N, C, H', W'). As in PyTorch no absolute value is taken: for an odd p, or one
+    that is not whole, pool `abs(x)`. Padding counts as 0. A window that reaches over the end (`ceil_mode`) counts as if
+    it went on with the mean of what is there. The gradient of a window of zeros is 0. Raises ShapeError, ArgumentError.
     """
-    return _lp(avg_pool2d, 2, input, norm_type, kernel_size, stride, ceil_mode)
+    return _lp(avg_pool2d, 2, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
 
 def lp_pool3d(
-    input: Array, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+    input: Array,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+    padding: Padding = 0,
+    dilation: Ints = 1,
 ) -> Any:
     """Lp norm of every window: `lp_pool2d` with one axis more.  input (N, C, D, H, W) -> (N, C, D', H', W')."""
-    return _lp(avg_pool3d, 3, input, norm_type, kernel_size, stride, ceil_mode)
+    return _lp(avg_pool3d, 3, input, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
 
-def _lp(pool: Any, axes: int, input: Any, p: float, kernel_size, stride, ceil_mode) -> Any:
+def _lp(pool: Any, axes: int, input: Any, p: float, kernel_size, stride, ceil_mode, padding, dilation) -> Any:
     size = prod(window.per_axis(f"lp_pool{axes}d", "kernel_size", window.hashable(kernel_size), axes))
-    total = pool(input**p, kernel_size, stride, 0, ceil_mode) * size
+    total = pool(input**p, kernel_size, stride, padding, ceil_mode, dilation=dilation) * size
     zero = total == 0
     return where(zero, 0, where(zero, 1, total) ** (1 / p))
 

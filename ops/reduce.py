@@ -10,18 +10,19 @@ import builtins
 from typing import Any
 
 from tensorgraph.backends import check_dtype
+from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import elementwise
 from tensorgraph.ops.axes import Axis, count_along, kept_shape, native_axis
 from tensorgraph.ops.elementwise import astype, where
-from tensorgraph.ops.logic import isnan
+from tensorgraph.ops.logic import isclose, isnan
 from tensorgraph.ops.shape import broadcast_to
 from tensorgraph.spelling import named, spelled
 
 __all__ = [
-    "all", "amax", "amin", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "nanmean", "nansum", "std", "sum",
-    "var", "vector_norm",
+    "all", "allclose", "amax", "amin", "any", "array_equal", "count_nonzero", "logsumexp", "max", "mean", "min",
+    "nanmean", "nansum", "std", "sum", "var", "vector_norm",
 ]  # fmt: skip
 
 
@@ -233,3 +234,16 @@ def all(be, x: Array, axis: Axis = None, keepdims: bool = False):
 def count_nonzero(be, x: Array, axis: Axis = None, keepdims: bool = False):
     """How many elements are not 0.  x (...) -> int64."""
     return (x != 0).sum(axis=native_axis(axis, x), keepdims=keepdims)
+
+
+@named
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds everywhere, as a Python bool.  a (...), b (...), broadcast together."""
+    return bool(all(isclose(a, b, rtol, atol, equal_nan)))
+
+
+@named
+def array_equal(a: Any, b: Any) -> bool:
+    """Whether shapes and all elements agree, as a Python bool (PyTorch's `equal`).  NaN equals nothing."""
+    a, b = (x if hasattr(x, "shape") else asarray(x) for x in (a, b))
+    return a.shape == b.shape and bool(all(a == b))

@@ -98,6 +98,7 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Any:
     """Images of another size, given by `size` or `scale_factor` (floor(size * factor)).
 
@@ -106,6 +107,8 @@ def interpolate(
     (Keys' kernel with a = -3/4), "area" (mean of the pixels that an output covers). Pixels are areas, whose centres
     lie at (i + 1/2) * in / out - 1/2; with `align_corners` they are points, and the first and last stay where they are.
     Given a factor, positions use the factor itself rather than in / out, unless `recompute_scale_factor`.
+    `antialias` (linear modes and "bicubic", then with a = -1/2) stretches the kernel where an axis shrinks, so that
+    every pixel counts: what Pillow does.
 
     Raises ShapeError, ArgumentError.
     """
@@ -121,6 +124,8 @@ def interpolate(
         )
     if align_corners is not None and not mode.endswith(("linear", "cubic")):
         raise ArgumentError(f"interpolate: align_corners means nothing with mode {mode!r}")
+    if antialias and not mode.endswith(("linear", "cubic")):
+        raise ArgumentError(f"interpolate: antialias means nothing with mode {mode!r}")
     if (size is None) == (scale_factor is None):
         raise ArgumentError(f"interpolate: give size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}")
     sizes, factors = tuple(map(int, input.shape[2:])), (None,) * axes
@@ -138,8 +143,9 @@ def interpolate(
         n == m and (factor is None or factor == 1 or corners) for n, m, factor in zip(sizes, out, factors, strict=True)
     ]
     arguments = zip(sizes, out, factors, same, strict=True)
+    table = _smooth if antialias else _table
     return _resample_all(
-        input, [None if skip else _table(mode, n, m, factor, corners) for n, m, factor, skip in arguments]
+        input, [None if skip else table(mode, n, m, factor, corners) for n, m, factor, skip in arguments]
     )
 
 
@@ -197,16 +203,32 @@ def _linear(n: int, i: int, t: float) -> list[tuple[int, float]]:
 
 
 def _cubic(n: int, i: int, t: float) -> list[tuple[int, float]]:
-    a = -0.75
+    return [(min(max(i - 1 + k, 0), n - 1), _keys(abs(t + 1 - k), -0.75)) for k in range(4)]
 
-    def near(d: float) -> float:
+
+def _keys(d: float, a: float) -> float:
+    """The cubic convolution kernel at the distance d.  Source: Keys, IEEE Trans. ASSP 29, 1981."""
+    if d <= 1:
         return ((a + 2) * d - (a + 3)) * d * d + 1
+    return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a if d < 2 else 0.0
 
-    def far(d: float) -> float:
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
-    weights = (far(t + 1), near(t), near(1 - t), far(2 - t))
-    return [(min(max(i - 1 + k, 0), n - 1), w) for k, w in enumerate(weights)]
+@lru_cache(maxsize=256)
+def _smooth(mode: str, n: int, out: int, factor: float | None, corners: bool) -> Table:
+    """Every output takes all inputs under its kernel, which is as wide as the step between outputs but at least one."""
+    step = 1 / factor if factor else n / out
+    if corners:
+        step = (n - 1) / (out - 1) if out > 1 else 0.0
+    wide, reach = max(step, 1.0), 2 if mode == "bicubic" else 1
+    entries = []
+    for i in range(out):
+        centre = (i + 0.5) * step
+        under = range(max(int(centre - reach * wide + 0.5), 0), min(int(centre + reach * wide + 0.5), n))
+        distances = [abs(j + 0.5 - centre) / wide for j in under]
+        weights = [_keys(d, -0.5) if mode == "bicubic" else max(1 - d, 0.0) for d in distances]
+        total = math.fsum(weights)
+        entries.append([(j, w / total) for j, w in zip(under, weights, strict=True)])
+    return Table(n, entries)
 
 
 @lru_cache(maxsize=256)

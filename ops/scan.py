@@ -14,15 +14,17 @@ from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, AxisError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import Axis, check_axes, check_axis, native_axis, scalars_too
+from tensorgraph.ops.elementwise import astype, exp, where
 from tensorgraph.ops.index import getitem, put, put_add
 from tensorgraph.ops.join import concat
 from tensorgraph.ops.move import flip, pad
-from tensorgraph.ops.reduce import restore
+from tensorgraph.ops.reduce import restore, sum
 from tensorgraph.ops.shape import broadcast_to, merged, reshape, unmerged
 from tensorgraph.spelling import named, spelled
 
 __all__ = [
-    "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "linear_recurrence", "prod",
+    "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "linear_recurrence",
+    "logcumsumexp", "prod", "trapezoid",
 ]  # fmt: skip
 
 
@@ -127,6 +129,33 @@ def _prod_rule(g, x, axis, keepdims):
 prod.vjp(x=_prod_rule)
 
 
+# ---- sums of exponentials -------------------------------------------------------------------------------------------
+@op
+def _logcumsumexp(be, x: Array, axis: int):
+    return be.logcumsumexp(x, axis)
+
+
+def _logcumsumexp_rule(g, x, y, axis):
+    # the sum over i >= j of g[i] exp(x[j] - y[i]), in steps of exp(y[i-1] - y[i]), none of which is larger than 1
+    safe = where(y == -float("inf"), 0, y)
+    return exp(x - safe) * _carried(g, exp(_delayed(y, axis, -float("inf")) - safe), axis)
+
+
+_logcumsumexp.vjp(x=_logcumsumexp_rule)
+
+
+@scalars_too
+@spelled
+def logcumsumexp(x: Any, axis: int = -1) -> Any:
+    """log(cumsum(exp(x))) along an axis without overflow.  x (...) -> (...).
+
+    -inf among the elements counts as nothing, and gets gradient 0.
+    """
+    if x.dtype.kind in "iub":
+        x = astype(x, "float32")
+    return _logcumsumexp(x, check_axis("logcumsumexp", axis, x.ndim))
+
+
 # ---- the array API's names ------------------------------------------------------------------------------------------
 def _cumulative(
     name: str, function: Any, start: int, x: Any, axis: int | None, dtype: Any, include_initial: bool
@@ -208,6 +237,25 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         later, earlier = getitem(x, _places(at, 1, None)), getitem(x, _places(at, None, -1))
         x = later != earlier if x.dtype.kind == "b" else later - earlier
     return x
+
+
+@named
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """Integral along an axis by the trapezoidal rule.  y (..., N) -> (...).
+
+    The points lie `dx` apart, or at x (N,), or at x (..., N).
+    """
+    at = check_axis("trapezoid", axis, y.ndim)
+    if x is not None:
+        x = x if hasattr(x, "ndim") else asarray(x, dtype=y.dtype)
+        if x.ndim == 1:
+            if x.shape[0] != y.shape[at]:
+                raise ShapeError(f"trapezoid: x is {sig(x)}, axis {axis} of {sig(y)} has {y.shape[at]} points")
+            dx = reshape(diff(x), (-1,) + (1,) * (y.ndim - 1 - at))
+        else:
+            dx = diff(x, axis=axis)
+    later, earlier = getitem(y, _places(at, 1, None)), getitem(y, _places(at, None, -1))
+    return sum(dx * (later + earlier) * 0.5, at)
 
 
 def _with_end(x: Any, end: Any, axis: int, front: bool) -> Any:

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from tensorgraph.errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError, sig
 from tensorgraph.operation import Array, op
+from tensorgraph.ops.axes import check_axis
 from tensorgraph.ops.index import getitem, put_add
 from tensorgraph.ops.shape import reshape
 from tensorgraph.spelling import spelled
 
 __all__ = [
-    "argwhere", "bincount", "histogram", "nonzero", "unique", "unique_all", "unique_counts", "unique_inverse",
+    "argwhere", "bincount", "histogram", "isin", "nonzero", "unique", "unique_all", "unique_counts", "unique_inverse",
     "unique_values",
 ]  # fmt: skip
 
@@ -45,14 +46,37 @@ class UniqueInverse(NamedTuple):
 
 
 @op(aux=("indices", "inverse", "counts"))
-def _unique(be, x: Array, equal_nan: bool):
+def _unique(be, x: Array, equal_nan: bool, axis: int | None = None):
+    if axis is not None:
+        return _unique_slices(be, x, axis)
     y, indices, inverse, counts = be.unique(
         x, return_index=True, return_inverse=True, return_counts=True, equal_nan=equal_nan
     )
     return y, indices, inverse.reshape(x.shape), counts
 
 
-_unique.vjp(x=lambda g, indices, x_shape: reshape(put_add(g, indices, _length(x_shape)), x_shape))
+def _unique_slices(be, x, axis):
+    """The same of slices: sorted as rows, of which each that differs from the one before begins something new."""
+    n = x.shape[axis]
+    rows = be.moveaxis(x, axis, 0).reshape(n, x.size // n if n else 0)
+    order = be.lexsort(rows.T[::-1]) if rows.size else be.arange(n, dtype=be.int64)
+    rows = rows[order]
+    new = be.concatenate([be.ones(min(n, 1), dtype=be.bool_), (rows[1:] != rows[:-1]).any(axis=1)])
+    starts = be.nonzero(new)[0]
+    counts = be.concatenate([starts[1:], be.full(min(n, 1), n, dtype=be.int64)]) - starts
+    inverse = be.empty(n, dtype=be.int64)
+    inverse[order] = be.cumsum(new.astype(be.int64), 0) - 1
+    indices = order[starts]
+    return be.take(x, indices, axis=axis), indices, inverse, counts
+
+
+def _unique_rule(g, indices, x_shape, axis):
+    if axis is None:
+        return reshape(put_add(g, indices, _length(x_shape)), x_shape)
+    return put_add(g, (*(slice(None),) * axis, indices), x_shape)
+
+
+_unique.vjp(x=_unique_rule)
 
 
 def _length(shape: Sequence[int]) -> tuple[int]:
@@ -62,19 +86,22 @@ def _length(shape: Sequence[int]) -> tuple[int]:
     return (n,)
 
 
+@spelled
 def unique(
     x: Any,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
+    axis: int | None = None,
     equal_nan: bool = True,
 ) -> Any:
     """The different values of x in order (NumPy's `unique`).  x (...) -> (K,), and what is asked for behind it.
 
     Index of the first occurrence (K,), place of every element among the values (...), number of occurrences (K,).
-    The gradient goes to the first occurrence.
+    With `axis` the different slices along it, in lexicographic order: x (A, N, B), 1 -> (A, K, B), places (N,); slices
+    that hold a NaN are all different. The gradient goes to the first occurrence.
     """
-    y, indices, inverse, counts = _unique(x, equal_nan)
+    y, indices, inverse, counts = _unique(x, equal_nan, None if axis is None else check_axis("unique", axis, x.ndim))
     asked = ((return_index, indices), (return_inverse, inverse), (return_counts, counts))
     found = (y, *[part for wanted, part in asked if wanted])
     return found if len(found) > 1 else y
@@ -100,6 +127,16 @@ def unique_inverse(x: Any) -> UniqueInverse:
 def unique_values(x: Any) -> Any:
     """The different values in order (array API).  NaNs are all different."""
     return _unique(x, False)[0]
+
+
+# ---- members --------------------------------------------------------------------------------------------------------
+@op
+def isin(be, x: Array, test_elements: Array, assume_unique: bool = False, invert: bool = False):
+    """Which elements of x are among `test_elements` (with `invert`: are not).  x (...), elements (...) -> (...) bool.
+
+    NaN is no member. `assume_unique` promises that neither side repeats an element, which is faster.
+    """
+    return be.isin(x, test_elements, assume_unique=assume_unique, invert=invert)
 
 
 # ---- where ----------------------------------------------------------------------------------------------------------

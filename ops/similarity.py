@@ -14,12 +14,13 @@ from tensorgraph.ops.activation import relu
 from tensorgraph.ops.elementwise import maximum, minimum, where
 from tensorgraph.ops.loss import compared, operand, reduced
 from tensorgraph.ops.reduce import sum, vector_norm
-from tensorgraph.ops.shape import broadcast_arrays
+from tensorgraph.ops.shape import broadcast_arrays, expand_dims
 from tensorgraph.provenance import explained
 from tensorgraph.spelling import spelled
 from tensorgraph.tensor import raw
 
 __all__ = [
+    "cdist",
     "cosine_embedding_loss",
     "cosine_similarity",
     "margin_ranking_loss",
@@ -37,6 +38,19 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         x1, x2 = broadcast_arrays(x1, x2)
     norms = maximum(vector_norm(x1, 2, axis), eps) * maximum(vector_norm(x2, 2, axis), eps)
     return sum(x1 * x2, axis=axis) / norms
+
+
+@explained
+def cdist(x1: Array, x2: Array, p: float = 2.0) -> Any:
+    """||x1[i] - x2[j]||_p for every pair of rows.  x1 (..., P, D), x2 (..., R, D) -> (..., P, R).
+
+    Leading axes broadcast. Computed from the differences (P R D numbers), so that small distances are exact; the
+    gradient of equal rows is 0.
+    """
+    x1, x2 = operand(x1), operand(x2)
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(f"cdist: x1 is {sig(x1)}, x2 {sig(x2)}: needs (..., P, D) and (..., R, D)")
+    return vector_norm(expand_dims(x1, -2) - expand_dims(x2, -3), p, -1)
 
 
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.axes import Axis, check_axes
-from tensorgraph.ops.decompose import adjoint, conjugate, svdvals
+from tensorgraph.ops.decompose import adjoint, conjugate, eigvalsh, svdvals
 from tensorgraph.ops.elementwise import abs as abs_
 from tensorgraph.ops.elementwise import where
 from tensorgraph.ops.matmul import as_arrays, matmul
@@ -97,33 +97,39 @@ def cond(x: Any, p: Any = None) -> Any:
     return matrix_norm(x, p) * matrix_norm(inv(x), p)
 
 
-def _tolerance(x: Any, rtol: float | None) -> float:
-    """Singular values below this share of the largest one count as 0."""
-    if rtol is not None:
-        return rtol
-    return max(x.shape[-2:]) * float(np.finfo(x.dtype).eps if x.dtype.kind in "fc" else np.finfo("float32").eps)
+def _tolerances(x: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
+    """Singular values up to `atol`, and up to the share `rtol` of the largest one, count as 0."""
+    if rtol is None:
+        if atol is not None and (hasattr(atol, "shape") or atol > 0):
+            return 0.0, atol
+        rtol = max(x.shape[-2:]) * float(np.finfo(x.dtype).eps if x.dtype.kind in "fc" else np.finfo("float32").eps)
+    return rtol, 0.0 if atol is None else atol
 
 
-def matrix_rank(x: Any, rtol: float | None = None) -> Any:
-    """How many singular values exceed `rtol` times the largest.  x (..., n, m) -> (...) int64.
+def matrix_rank(x: Any, *, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Any:
+    """How many singular values exceed both `rtol` times the largest and `atol`.  x (..., n, m) -> (...) int64.
 
-    `rtol` is max(n, m) times the precision of the dtype unless said. A vector or a number has rank 1, or 0 when it is
-    all zeros.
+    rtol, atol: numbers, or (...) one for each matrix; unless said max(n, m) times the precision of the dtype, and 0
+    (with an `atol` alone, rtol is 0). `hermitian`: x equals its conjugate transpose, which is faster. A vector or a
+    number has rank 1, or 0 when it is all zeros.
     """
     (x,) = as_arrays(x)
     if x.ndim < 2:
         x = x.reshape((1, math.prod(x.shape)))
-    s = svdvals(x)
+    elif hermitian:
+        check_square("matrix_rank", x)
+    s = abs_(eigvalsh(x)) if hermitian and x.shape[-2] == x.shape[-1] else svdvals(x)
     if not s.shape[-1]:
         return count_nonzero(s, axis=-1)
-    return count_nonzero(s > s[..., :1] * _tolerance(x, rtol), axis=-1)
+    rtol, atol = (t[..., None] if getattr(t, "ndim", 0) else t for t in _tolerances(x, rtol, atol))
+    return count_nonzero((s > max_(s, axis=-1, keepdims=True) * rtol) & (s > atol), axis=-1)
 
 
 # ---- pseudo-inverse ------------------------------------------------------------------------------------------------
 @op
-def _pinv(be, x: Array, rtol: float):
-    """Moore-Penrose inverse; singular values up to rtol times the largest count as 0."""
-    return be.lapack("pinv", x, rcond=rtol)
+def _pinv(be, x: Array, rtol: Array, atol: Array, hermitian: bool):
+    """Moore-Penrose inverse; singular values up to atol or rtol times the largest count as 0."""
+    return be.lapack("pinv", x, rtol=rtol, atol=atol, hermitian=hermitian)
 
 
 def _pinv_rule(g, x, y):
@@ -142,16 +148,20 @@ def _pinv_rule(g, x, y):
 _pinv.vjp(x=_pinv_rule)
 
 
-def pinv(x: Any, rtol: float | None = None) -> Any:
+def pinv(x: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = False) -> Any:
     """Moore-Penrose pseudo-inverse.  x (..., n, m) -> (..., m, n).
 
-    Singular values up to `rtol` times the largest count as 0 (unless said: max(n, m) times the precision of the dtype).
-    The derivative is that within the matrices of the same rank. Source: Golub & Pereyra, SIAM J. Numer. Anal. 1973.
+    Singular values up to `rtol` times the largest, or up to `atol`, count as 0; both as in `matrix_rank`. With
+    `hermitian` x stands for the mean of itself and its conjugate transpose, which is faster. The derivative is that
+    within the matrices of the same rank. Source: Golub & Pereyra, SIAM J. Numer. Anal. 1973.
     """
     (x,) = as_arrays(x)
     if x.ndim < 2:
         raise ShapeError(f"pinv: x is {sig(x)}, needs matrices (..., n, m)")
-    return _pinv(x, _tolerance(x, rtol))
+    if hermitian:
+        check_square("pinv", x)
+        x = (x + adjoint(x)) * 0.5
+    return _pinv(x, *_tolerances(x, rtol, atol), hermitian)
 
 
 class LeastSquares(NamedTuple):
@@ -179,4 +189,4 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LeastSquares:
     residuals = sum_(abs_(matmul(a, x) - columns) ** 2, axis=-2)
     if a.shape[-2] <= a.shape[-1]:
         residuals = residuals[..., :0]
-    return LeastSquares(x[..., 0] if vector else x, residuals, matrix_rank(a, rcond), svdvals(a))
+    return LeastSquares(x[..., 0] if vector else x, residuals, matrix_rank(a, rtol=rcond), svdvals(a))

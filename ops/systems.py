@@ -16,14 +16,17 @@ from typing import Any, NamedTuple
 from tensorgraph.errors import DtypeError, ShapeError, sig
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.diagonals import diagonal, tril, triu
+from tensorgraph.ops.elementwise import log, where
 from tensorgraph.ops.join import concat
 from tensorgraph.ops.matmul import as_arrays, matmul, turned
 from tensorgraph.ops.shape import moveaxis
+from tensorgraph.spelling import spelled
 
 __all__ = [
     "det",
     "expm",
     "inv",
+    "logdet",
     "matrix_power",
     "slogdet",
     "solve",
@@ -204,6 +207,17 @@ def slogdet(x: Any) -> SignLogDet:
     return SignLogDet(*_slogdet(x))
 
 
+def logdet(x: Any) -> Any:
+    """Logarithm of the determinant.  x (..., n, n) -> (...).  -inf of a singular matrix.
+
+    NaN where the determinant of a real x is negative; complex for a complex x. `slogdet` has the sign apart.
+    """
+    sign, logabsdet = slogdet(x)
+    if sign.dtype.kind == "c":
+        return log(sign) + logabsdet
+    return where(sign < 0, float("nan"), logabsdet)
+
+
 # ---- powers --------------------------------------------------------------------------------------------------------
 def matrix_power(x: Any, n: int) -> Any:
     """x multiplied n times with itself; a negative n inverts, 0 gives the identity.  x (..., m, m) -> (..., m, m)."""
@@ -267,6 +281,7 @@ def tensorinv(x: Any, ind: int = 2) -> Any:
     return inv(x.reshape((math.prod(first), math.prod(last)))).reshape(last + first)
 
 
+@spelled
 def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Any:
     """The x with tensordot(a, x, x.ndim) = b.  a (B..., X...), b (B...) -> (X...).
 

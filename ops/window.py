@@ -164,19 +164,22 @@ class Pads(tuple[tuple[int, int], ...]):
 
 
 class Pool(NamedTuple):
-    """How pooling was asked for, as given. `ceil`: an output that still begins inside the image counts too."""
+    """How pooling was asked for, as given. `ceil`: an output that still begins inside the image counts too.
+
+    `apart`: a window may lie in the padding altogether.
+    """
 
     how: How
     kernel_size: Any
     ceil: bool = False
-    half: bool = True
+    apart: bool = False
 
 
 @lru_cache(maxsize=1024)
 def pooling(pool: Pool, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], Geometry]:
     """Kernel and geometry of windows that go over every channel by itself; a stride of None is the kernel's size.
 
-    `half`: a window must not lie in the padding altogether, so there is at most half a kernel of it.
+    Unless windows may lie in the padding altogether there must be less of it than the kernel reaches over.
     """
     how = pool.how
     check_rank(how, input_shape)
@@ -185,12 +188,10 @@ def pooling(pool: Pool, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], 
     stride = kernel if how.stride in (None, ()) else per_axis(name, "stride", how.stride, axes)
     dilation = per_axis(name, "dilation", how.dilation, axes)
     padding = pads(how, sizes, kernel, stride, dilation)
-    if pool.half and any(
-        max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(padding, kernel, dilation, strict=True)
-    ):
+    if not pool.apart and any(max(pair) > d * (k - 1) for pair, k, d in zip(padding, kernel, dilation, strict=True)):
         raise ArgumentError(
-            f"{name}: padding={how.padding} is more than half of the kernel {kernel} (dilation {dilation}): a window "
-            "could lie in the padding altogether"
+            f"{name}: padding={how.padding} is too much for the kernel {kernel} (dilation {dilation}): a window "
+            "would lie in the padding altogether"
         )
     geometry = Geometry(stride, padding, dilation)
     if pool.ceil:
@@ -217,11 +218,13 @@ def counts(pool: Pool, input_shape: tuple[int, ...], include_pad: bool) -> int |
     sizes = input_shape[2:]
     asked = pads(pool.how, sizes, kernel, geometry.stride, geometry.dilation)
     along = []
-    for n, k, s, (before, after), out in zip(
-        sizes, kernel, geometry.stride, asked, geometry.output(sizes, kernel), strict=True
+    for n, k, s, d, (before, after), out in zip(
+        sizes, kernel, geometry.stride, geometry.dilation, asked, geometry.output(sizes, kernel), strict=True
     ):
         low, high = (-before, n + after) if include_pad else (0, n)
-        along.append(tuple(min(i * s - before + k, high) - max(i * s - before, low) for i in range(out)))
+        starts = (i * s - before for i in range(out))
+        inside = (min(k, -((a - high) // d)) - max(0, -((a - low) // d)) for a in starts)
+        along.append(tuple(max(count, 1) for count in inside))  # dilated, a window can miss every pixel: its mean is 0
     return prod(kernel) if all(set(c) == {k} for c, k in zip(along, kernel, strict=True)) else tuple(along)
 
 

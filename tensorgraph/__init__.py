@@ -43,6 +43,7 @@ from tensorgraph.creation import (
     full,
     full_like,
     linspace,
+    logspace,
     ones,
     ones_like,
     tensor,

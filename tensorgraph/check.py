@@ -42,7 +42,8 @@ def gradcheck(
     """Compares the gradients of `f(*inputs)` with finite differences; True, or an error that shows the wrong entry.
 
     inputs: a tensor or a sequence. Those that require a gradient are checked, each by itself, and must be float64 or
-    complex128; all others are handed to `f` as they are. `f` may return a tensor or nested tuples, lists and dicts;
+    complex128; all others are handed to `f` as they are. What was computed from other tensors counts as a new leaf
+    with these values. `f` may return a tensor or nested tuples, lists and dicts;
     what is no floating tensor in them is ignored. Every one of `directions` comparisons draws new directions from
     `seed`; `eps` is the step, for inputs of magnitude 1 or more (central differences of two steps, extrapolated: the
     error is of order eps^4). `f` must be smooth within `eps` of the inputs. Elements of the output that are infinite
@@ -250,7 +251,13 @@ def _bisect(n: int, disagreement: Callable[[np.ndarray], float]) -> int:
 
 # ---- inputs, outputs, vectors --------------------------------------------------------------------------------------
 def _arguments(inputs: Any) -> tuple[Any, ...]:
-    return (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    """The inputs; results of other operations as leaves with their values, so that no check runs into their graph."""
+    return tuple(
+        [
+            Tensor(x.array).requires_grad_() if isinstance(x, Tensor) and x.node is not None and not x.is_leaf else x
+            for x in ((inputs,) if isinstance(inputs, Tensor) else inputs)
+        ]
+    )
 
 
 def _checked(what: str, f: Callable, arguments: tuple[Any, ...]) -> list[tuple[str, Tensor]]:

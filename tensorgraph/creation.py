@@ -190,9 +190,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = N
     return _like("full_like", x, dtype, device, fill_value)
 
 
-def arange(
-    start: float, stop: float | None = None, step: float = 1, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None) -> Tensor:
     """Numbers from `start` (0 when only one is given) up to but without `stop`: integers int64, floats float32."""
     start, stop, step = (v.item() if isinstance(v, Tensor) else v for v in (start, stop, step))
     if stop is None:
@@ -211,6 +209,20 @@ def linspace(
     kind = backends.check_dtype(dtype) or (np.complex64 if is_complex else np.float32)
     host = np.linspace(start, stop, num, endpoint=endpoint).astype(kind)
     return Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
+
+
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    base: float = 10.0,
+    dtype: Any = None,
+    device: str | None = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """`base` to the power of `num` evenly spaced numbers from `start` to `stop`, as in `linspace`."""
+    powers = linspace(start, stop, num, "float64", "cpu", endpoint).array
+    return asarray(np.power(base, powers), dtype or "float32", device or backends.get_default_device())
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -116,6 +116,8 @@ class TensorMethods:
         """Writes the result of add into x. Returns x."""
     def all(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Whether every element is true (not 0; NaN is true)."""
+    def allclose(self, b: Any, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
+        """Whether `isclose` holds everywhere, as a Python bool."""
     def amax(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Largest element; NaN wins."""
     def amin(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
@@ -171,12 +173,16 @@ class TensorMethods:
         """Writes `values` (broadcast to x's shape, cast to its dtype, moved to its device) into x. Returns x."""
     def copysign(self, b: Any) -> Tensor:
         """|a| with the sign of b, that of -0 and of NaN included."""
+    def corrcoef(self, y: Any = None, rowvar: _bool = True) -> Tensor:
+        """Pearson's correlations of variables, `cov` of variables scaled to variance 1."""
     def cos(self) -> Tensor:
         """Cosine."""
     def cosh(self) -> Tensor:
         """Hyperbolic cosine."""
     def count_nonzero(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """How many elements are not 0."""
+    def cov(self, y: Any = None, rowvar: _bool = True, *, correction: _float = 1) -> Tensor:
+        """Covariances of variables."""
     def cpu(self) -> Tensor: ...
     def cuda(self, device: Any = 0) -> Tensor: ...
     def cummax(self, axis: _int = -1, *, dim: Any = ...) -> tuple[Tensor, Tensor]:
@@ -297,6 +303,10 @@ class TensorMethods:
         """Logarithm of `softmax`, finite also where that is too small for its dtype."""
     def logaddexp(self, b: Any) -> Tensor:
         """log(exp(a) + exp(b)) without overflow."""
+    def logcumsumexp(self, axis: _int = -1, *, dim: Any = ...) -> Tensor:
+        """log(cumsum(exp(x))) along an axis without overflow."""
+    def logdet(self) -> Tensor:
+        """Logarithm of the determinant."""
     def logical_and(self, b: Any) -> Tensor:
         """Both are true, where every number but 0 is."""
     def logical_not(self) -> Tensor:
@@ -351,6 +361,10 @@ class TensorMethods:
         """x with NaN and infinities replaced; infinities by the largest finite numbers unless given."""
     def nanmean(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Mean of the elements that are not NaN, NaN where there is none."""
+    def nanmedian(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+        """`median` of the elements that are not NaN, NaN where there is none."""
+    def nanquantile(self, q: Any, axis: Axis = None, keepdims: _bool = False, method: str = 'linear', *, dim: Any = ..., keepdim: Any = ..., interpolation: Any = ...) -> Tensor:
+        """`quantile` of the elements that are not NaN, NaN where there is none."""
     def nansum(self, axis: Axis = None, keepdims: _bool = False, *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
         """Sum of the elements that are not NaN; the others get gradient 0."""
     def ne(self, other: Any) -> Tensor: ...
@@ -375,7 +389,7 @@ class TensorMethods:
         """Product of the elements."""
     def put(self, index: Any, values: Any) -> Tensor:
         """x with `x[index] = values` done to a copy: the way to write that stays in the graph."""
-    def quantile(self, q: Any, axis: Axis = None, keepdims: _bool = False, method: str = 'linear', *, dim: Any = ..., keepdim: Any = ...) -> Tensor:
+    def quantile(self, q: Any, axis: Axis = None, keepdims: _bool = False, method: str = 'linear', *, dim: Any = ..., keepdim: Any = ..., interpolation: Any = ...) -> Tensor:
         """The value below which the part q of the elements lies; NaN if there is any."""
     def rad2deg(self) -> Tensor:
         """Radians to degrees."""
@@ -396,7 +410,7 @@ class TensorMethods:
         """x.reshape(2, 3) or x.reshape((2, 3)); one size may be -1."""
     def roll(self, shift: _int | Sequence[_int], axis: Axis = None, *, dim: Any = ...) -> Tensor:
         """The elements moved on by `shift` places; what leaves at the end comes in at the front."""
-    def rot90(self, k: _int = 1, axes: Sequence[_int] = ..., *, dims: Any = ...) -> Tensor:
+    def rot90(self, k: _int = 1, axes: Sequence[_int] = ..., *, dims: Any = ..., dim: Any = ...) -> Tensor:
         """x turned by 90 degrees k times, from the first of the two axes towards the second."""
     def round(self, decimals: _int = 0, *, straight_through: _bool = False) -> Tensor:
         """x rounded to `decimals` places, halves to the even neighbour."""
@@ -406,6 +420,8 @@ class TensorMethods:
         """PyTorch's scatter: a copy y of x with y[index[i, j], j] = source[i, j] for axis 0."""
     def scatter_add(self, axis: _int, index: Any, source: Any, *, dim: Any = ...) -> Tensor:
         """PyTorch's scatter_add: as `scatter`, but adding; where an index occurs twice both are added."""
+    def scatter_reduce(self, axis: _int, index: Any, source: Any, reduce: str, include_self: _bool = True, *, dim: Any = ...) -> Tensor:
+        """x with what `scatter` would write combined, place by place."""
     def sigmoid(self) -> Tensor:
         """Logistic function 1 / (1 + exp(-x)), without overflow and accurate on both sides."""
     def sign(self) -> Tensor:
@@ -474,7 +490,7 @@ class TensorMethods:
         """The slices along an axis, without it."""
     def unflatten(self, axis: _int, sizes: Sequence[_int], *, dim: Any = ...) -> Tensor:
         """One axis as several, of which one size may be -1."""
-    def unique(self, return_index: _bool = False, return_inverse: _bool = False, return_counts: _bool = False, equal_nan: _bool = True) -> Tensor:
+    def unique(self, return_index: _bool = False, return_inverse: _bool = False, return_counts: _bool = False, axis: _int | None = None, equal_nan: _bool = True, *, dim: Any = ...) -> Tensor:
         """The different values of x in order (NumPy's `unique`)."""
     def unsqueeze(self, axis: _int | tuple[_int, ...] | list[_int] = 0, *, dim: Any = ...) -> Tensor:
         """New axes of size 1; `axis` says where they are in the result."""

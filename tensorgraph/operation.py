@@ -56,7 +56,7 @@ from tensorgraph.errors import DtypeError, GraphError
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
 from tensorgraph.provenance import GENERATED, explain, internal
-from tensorgraph.spelling import KEYWORDS, UNSET
+from tensorgraph.spelling import UNSET, aliases
 from tensorgraph.tensor import Tensor
 
 Array: TypeAlias = Any  # a backend's array; for callers a Tensor, an array or a Python number
@@ -97,7 +97,7 @@ class Operation:
         self.arrays = tuple(name for name in self.positional if self._is_array(name))
         if self.variadic:
             self.arrays += (self.variadic,)
-        self.aliases = {n: KEYWORDS[n] for n in (*self.positional, *self.keyword) if n in KEYWORDS}
+        self.aliases = aliases((*self.positional, *self.keyword))
         self.static = tuple(n for n in self.positional + self.keyword if n not in self.arrays)
 
     def _is_array(self, name: str) -> bool:
@@ -193,7 +193,7 @@ class Operation:
             parts.append("*" + self.variadic)
         elif self.keyword or self.aliases:
             parts.append("*")
-        return ", ".join([*parts, *map(one, self.keyword), *(f"{alias}=UNSET" for alias in self.aliases.values())])
+        return ", ".join([*parts, *map(one, self.keyword), *(f"{alias}=UNSET" for alias in self.aliases)])
 
     def source(self) -> str:
         """The wrapper as Python source."""
@@ -202,7 +202,7 @@ class Operation:
     def _lines(self) -> Iterator[str]:
         results = self.outputs or ("y",)
         yield f"def {self.name}({self.signature()}):"
-        for name, alias in self.aliases.items():
+        for alias, name in self.aliases.items():
             yield f"    if {alias} is not UNSET: {name} = {alias}"
         yield "    tensor = False"
         for name in self.arrays:
@@ -357,9 +357,7 @@ def _make(operation: Operation) -> Op[...]:
 
         # the stub has the signature of the real body that takes its place, and shares its globals
         name_space = operation.name_space() | {"first_call": first_call}
-        arguments = ", ".join(
-            [*operation.positional, *(f"{n}={n}" for n in (*operation.keyword, *operation.aliases.values()))]
-        )
+        arguments = ", ".join([*operation.positional, *(f"{n}={n}" for n in (*operation.keyword, *operation.aliases))])
         stub = f"def {operation.name}({operation.signature()}): return first_call({arguments})"
         function = _define(operation.name, stub, name_space, "")
 

@@ -31,7 +31,7 @@ from tensorgraph.mode import current_scope
 if TYPE_CHECKING:
     from tensorgraph.operation import Node
 
-_OWN_FOLDERS = tuple(str(folder) + "/" for folder in (PACKAGE, CHECKOUT / "ops", CHECKOUT / "nn"))
+_OWN_FOLDERS = (PACKAGE, CHECKOUT / "ops", CHECKOUT / "nn")
 GENERATED = "<operation "
 
 
@@ -39,9 +39,11 @@ class _Internal(dict):
     """file name -> does it belong to tensorgraph?  Filled as files are met; a hit is one dictionary lookup."""
 
     def __missing__(self, filename: str) -> bool:
-        own = filename.startswith(GENERATED) or str(Path(filename)).replace("\\", "/").startswith(
-            tuple(folder.replace("\\", "/") for folder in _OWN_FOLDERS)
-        )
+        if filename.startswith("<"):  # generated here, or typed into a session
+            own = filename.startswith(GENERATED)
+        else:
+            path = Path(filename).resolve()  # it may have been imported through a link
+            own = any(path.is_relative_to(folder) for folder in _OWN_FOLDERS)
         self[filename] = own
         return own
 
@@ -158,6 +160,8 @@ def operand_lines(operands: tuple[tuple[str, Any, Node | None], ...], scope: Sco
     """One line per operand of a failing operation."""
     rows = []
     for name, value, node in operands:
+        if value is None:  # an optional operand that was left out
+            continue
         try:
             rows.append(describe(name, value, node, scope))
         except Exception:  # a report must never hide the error that it reports

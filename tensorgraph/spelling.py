@@ -8,20 +8,21 @@ docs/coming-from-pytorch.md.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tensorgraph.errors import TensorgraphError
 from tensorgraph.provenance import name_operands, parameters
 
 KEYWORDS = {
-    "axis": "dim",
-    "axis1": "dim1",
-    "axis2": "dim2",
-    "start_axis": "start_dim",
-    "end_axis": "end_dim",
-    "axes": "dims",
-    "keepdims": "keepdim",
+    "axis": ("dim",),
+    "axis1": ("dim1",),
+    "axis2": ("dim2",),
+    "start_axis": ("start_dim",),
+    "end_axis": ("end_dim",),
+    "axes": ("dims", "dim"),  # the second one in Fourier transforms
+    "keepdims": ("keepdim",),
+    "method": ("interpolation",),
 }
 
 METHODS = {
@@ -65,6 +66,11 @@ FUNCTIONS = {
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def aliases(names: Iterable[str]) -> dict[str, str]:
+    """PyTorch's keyword -> ours, for a function with parameters of these names."""
+    return {theirs: name for name in names for theirs in KEYWORDS.get(name, ())}
+
+
 class _Unset:
     def __repr__(self) -> str:
         return "<unset>"
@@ -76,7 +82,7 @@ UNSET: Any = _Unset()
 def spelled(function: F) -> F:
     """Lets a composite function understand PyTorch's keywords, and its errors show its operands, as operations do."""
     names = parameters(function)
-    translate = {KEYWORDS[n]: n for n in names if n in KEYWORDS}
+    translate = aliases(names)
 
     @functools.wraps(function)
     def call(*args, **kwargs):

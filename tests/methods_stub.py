@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorgraph
-from tensorgraph.spelling import KEYWORDS, UNSET
+from tensorgraph.spelling import UNSET, aliases
 
 STUB = Path(tensorgraph.__file__).with_name("methods.pyi")
 
@@ -103,8 +103,8 @@ def parameters_of(function: Any) -> Iterator[str]:
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         yield f"{star}{p.name}: {plain(p.annotation)}" + ("" if p.default is p.empty else f" = {default(p.default)}")
     if hasattr(function, "__wrapped__"):  # `@spelled` translates these
-        aliases = [KEYWORDS[p.name] for p in parameters if p.name in KEYWORDS]
-        yield from [*([] if starred or not aliases else ["*"]), *(f"{alias}: Any = ..." for alias in aliases)]
+        theirs = aliases(p.name for p in parameters)
+        yield from [*([] if starred or not theirs else ["*"]), *(f"{alias}: Any = ..." for alias in theirs)]
 
 
 def returns(name: str, function: Any) -> str:

@@ -79,7 +79,7 @@ def elementwise_cases():
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("name", "dtypes", "count"), elementwise_cases())
+@pytest.mark.parametrize(("name", "dtypes", "count"), list(elementwise_cases()))
 def test_elementwise(name, dtypes, count):
     for dtype in dtypes:
         arrays = [values(dtype, seed=i) for i in range(count)]

@@ -58,6 +58,16 @@ def test_outputs_may_be_nested_and_partly_no_tensors():
     assert gradgradcheck(lambda x: (x * x, "text"), x)
 
 
+def test_inputs_that_were_computed_count_as_leaves():
+    x = leaf(1.0, 2.0)
+    doubled = x * 2
+    assert gradcheck(lambda x, y: x * y, (x, doubled))
+    assert gradgradcheck(lambda x, y: x * y * y, (x, doubled))
+    assert gradcheck(tg.exp, doubled)
+    doubled.sum().backward()  # the graph that made it is untouched
+    np.testing.assert_array_equal(x.grad.numpy(), [2.0, 2.0])
+
+
 def test_inputs_without_gradient_are_handed_on():
     x, constant = leaf(1.0, 2.0), tg.tensor([3.0, 4.0])
     assert gradcheck(lambda x, c, power, text: (x * c.astype(tg.float64)) ** power, (x, constant, 2, "text"))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tensorgraph as tg
 from tensorgraph.backends import cpu
 from tensorgraph.backends.convolution import Geometry
-from tensorgraph.backends.numpy_kernels import blas, pooling, threads, tiles
+from tensorgraph.backends.numpy_kernels import blas, convolution, pooling, products, threads, tiles
 
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -27,8 +27,12 @@ def small_tiles(monkeypatch):
     """Tiles of a few pixels, and a thread for any work."""
     monkeypatch.setattr(tiles, "ROOM", 60)
     monkeypatch.setattr(tiles, "WIDE", 5)
+    monkeypatch.setattr(tiles, "SMALL", 12)
+    monkeypatch.setattr(tiles, "CALL", 10)
+    monkeypatch.setattr(convolution, "LINE", 3)
     monkeypatch.setattr(pooling, "ROOM", 100)
     monkeypatch.setattr(threads, "HOP", 0)
+    monkeypatch.setattr(products, "SMALL", 0)
     monkeypatch.setattr(blas, "_THREADS", 2)
     tiles.plan.cache_clear()
     yield
@@ -127,6 +131,16 @@ def test_the_three_maps_are_adjoint(problem):
     expected = pytest.approx(float((y * g).sum()), rel=1e-9, abs=1e-9)
     assert float((x * cpu.correlate_input(g, w, sizes, geometry)).sum()) == expected
     assert float((w * cpu.correlate_weight(g, x, kernel, geometry)).sum()) == expected
+
+
+@few
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_products(rows, inner, columns, seed):
+    rng = np.random.default_rng(seed)
+    a, b = numbers(rng, rows, inner), numbers(rng, inner, columns)
+    a, b = (a if seed % 2 else np.asfortranarray(a)), (b if seed % 3 else np.asfortranarray(b))
+    overlapping = np.lib.stride_tricks.sliding_window_view(rng.standard_normal(rows + inner - 1), inner)
+    both_ways(lambda: [cpu.matmul(x, b) for x in (a, np.broadcast_to(a, (2, *a.shape)), overlapping)], 1e-11)
 
 
 # ---- what users rely on ---------------------------------------------------------------------------------------------

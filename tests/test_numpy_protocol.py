@@ -37,6 +37,8 @@ CASES = [
     ("einsum", lambda x: np.einsum("ij,kj->ik", x, np.ones((2, 3)))),
     ("clip", lambda x: np.clip(x, 0.4, 2.0)),
     ("cumsum", lambda x: np.cumsum(x, axis=1)),
+    ("trapezoid", lambda x: np.trapezoid(x, [0.0, 1.0, 3.0])),
+    ("cov", lambda x: np.cov(x)),
     ("prod", lambda x: np.prod(x, axis=1)),
     ("squeeze", lambda x: np.squeeze(x[:1])),
     ("expand_dims", lambda x: np.expand_dims(x, 1)),

@@ -35,6 +35,9 @@ def test_every_name_of_the_table_is_the_function_it_stands_for():
         (lambda x: x.type_as(tg.zeros(1)).double(), lambda x: x),
         (lambda x: x.T, lambda x: x.T),
         (lambda x: x.mT, lambda x: x.swapaxes(1, 2)),
+        (lambda x: tg.rot90(x, dims=(1, 2)), lambda x: np.rot90(x, axes=(1, 2))),
+        (lambda x: tg.fft.irfftn(tg.fft.rfftn(x, dim=(0, 2)), dim=(0, 2)), lambda x: x),
+        (lambda x: x.quantile(0.3, dim=1, interpolation="nearest"), lambda x: np.quantile(x, 0.3, 1, method="nearest")),
         (lambda x: tg.stack(x.unbind(dim=1)), lambda x: x.swapaxes(0, 1)),
     ],
 )  # fmt: skip

@@ -271,6 +271,8 @@ def test_data_gives_leaves_new_values():
         (lambda: tg.arange(1, 7, 2), np.arange(1, 7, 2)),
         (lambda: tg.arange(0.0, 1.0, 0.25), np.arange(0, 1, 0.25, np.float32)),
         (lambda: tg.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32)),
+        (lambda: tg.logspace(0, 2, 3), np.array([1, 10, 100], np.float32)),
+        (lambda: tg.logspace(-1, 3, 4, base=2, endpoint=False, dtype=tg.float64), np.array([0.5, 1, 2, 4])),
         (lambda: tg.linspace(0, 1, 5, endpoint=False, dtype=tg.float64), np.linspace(0, 1, 5, endpoint=False)),
         (lambda: tg.eye(2, 3, k=1), np.eye(2, 3, 1, np.float32)),
         (lambda: tg.zeros_like(tg.ones(2, dtype=tg.float64)), np.zeros(2)),

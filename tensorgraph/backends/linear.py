@@ -97,6 +97,22 @@ class Linear:
             last = self._solve_triangular(bottom, b[..., h:, :] - self.xp.matmul(corner, first), upper, unit)
         return self.xp.concatenate((first, last), axis=-2)
 
+    def _pinv(self, x: Any, rtol: Any, atol: Any, hermitian: bool) -> Any:
+        """By singular values, or by the eigenvalues of Hermitian matrices; what is not above the tolerance is 0."""
+        xp = self.xp
+        if not x.size:
+            return xp.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), dtype=x.dtype)
+        if hermitian:
+            s, u = xp.linalg.eigh(x)
+            v, size = u, xp.abs(s)
+        else:
+            u, s, vh = xp.linalg.svd(x, full_matrices=False)
+            v, size = vh.swapaxes(-1, -2).conj(), s
+        rtol, atol = (t[..., None] if getattr(t, "ndim", 0) else t for t in (rtol, atol))
+        counts = size > xp.maximum(rtol * size.max(axis=-1, keepdims=True), atol)
+        inverse = xp.where(counts, 1 / xp.where(counts, s, 1), 0)
+        return (v * inverse[..., None, :]) @ u.swapaxes(-1, -2).conj()
+
     def _expm(self, x: Any) -> Any:
         """Scaling and squaring with the Pade approximant of order 13 (Higham, SIAM J. Matrix Anal. 2005)."""
         xp, n = self.xp, x.shape[-1]

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
-from tensorgraph.backends.numpy_kernels import FastConvolution, FastPooling
+from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling
 from tensorgraph.mode import kernels_allowed
 
 BITS = {np.dtype(f"float{n}"): np.dtype(f"int{n}") for n in (16, 32, 64)}
 """dtype -> integers of the same size"""
 
 
-class NumpyBackend(FastConvolution, FastPooling, Backend):
+class NumpyBackend(FastConvolution, FastLinear, FastPooling, Backend):
     """Arrays of NumPy in the memory of the host."""
 
     xp = np
@@ -87,6 +87,27 @@ class NumpyBackend(FastConvolution, FastPooling, Backend):
     def running(self, combine: Any, x: np.ndarray, axis: int) -> np.ndarray:
         """`combine.accumulate`: one step over the array instead of log2(n)."""
         return combine.accumulate(x, axis=axis)
+
+    def top(self, x: np.ndarray, k: int, axis: int, largest: bool) -> np.ndarray:
+        """By a partition, which does not sort all elements, but takes any of equal ones.
+
+        Only where some that equal the last one stay out is the sort needed to know which come first.
+        """
+        n, before = x.shape[axis], (slice(None),) * axis
+        if 0 < k < n:
+            last = n - k if largest else k - 1
+            places = np.argpartition(x, last, axis=axis)
+            worst = np.take_along_axis(x, places[(*before, slice(last, last + 1))], axis)
+            places = np.sort(places[(*before, slice(n - k, None) if largest else slice(k))], axis=axis)
+            values = np.take_along_axis(x, places, axis)
+            if np.array_equal(_equal(x, worst).sum(axis=axis), _equal(values, worst).sum(axis=axis)):
+                return np.take_along_axis(places, self.order(values, axis, largest), axis)
+        return super().top(x, k, axis, largest)
+
+
+def _equal(x: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Where x is the value, NaN counting as equal to NaN."""
+    return (x == value) | ((x != x) & (value != value))
 
 
 def _blend(mask: np.ndarray, a: Any, b: Any, model: np.ndarray) -> np.ndarray:

@@ -61,6 +61,12 @@ class Scanning:
         met = xp.where((x == y) | (x != x), places, 0)
         return y, self.running(xp.maximum, met, axis)
 
+    def logcumsumexp(self, x: Any, axis: int) -> Any:
+        """log of the running sum of exp(x); half precision is accumulated in float32."""
+        if x.dtype is HALF:
+            return self.running(self.xp.logaddexp, x.astype(FLOAT), axis).astype(HALF)
+        return self.running(self.xp.logaddexp, x, axis)
+
     def recurrence(self, a: Any, b: Any, axis: int) -> Any:
         """h with h[i] = a[i] * h[i-1] + b[i] and h[-1] = 0."""
         a, b = a.copy(), b.copy()
@@ -77,11 +83,5 @@ class Scanning:
         return x.shape[axis] - 1 - self.xp.argsort(x[back], axis=axis, kind="stable")[back]
 
     def top(self, x: Any, k: int, axis: int, largest: bool) -> Any:
-        """The indices of the k largest (or smallest) elements along an axis, the outermost first."""
-        n, before = x.shape[axis], (slice(None),) * axis
-        if 0 < k < n:
-            places = self.xp.argpartition(x, n - k if largest else k - 1, axis=axis)
-            places = self.xp.sort(places[(*before, slice(n - k, None) if largest else slice(k))], axis=axis)
-            order = self.order(self.xp.take_along_axis(x, places, axis), axis, largest)
-            return self.xp.take_along_axis(places, order, axis)
-        return self.order(x, axis, largest)[(*before, slice(k))]
+        """The indices of the k largest (or smallest) elements along an axis, outermost first; equal ones in order."""
+        return self.order(x, axis, largest)[(*(slice(None),) * axis, slice(k))]

@@ -27,6 +27,16 @@ def scatter(x, axis, index, source, add=False):
     return y
 
 
+def scatter_reduce(x, axis, index, source, reduce, include_self=True):
+    """Place by place, from lists of what arrives there."""
+    arrived = {place: [x[place]] if include_self else [] for place in np.ndindex(*x.shape)}
+    for place in np.ndindex(*index.shape):
+        to = tuple(index[place] % x.shape[d] if d == axis % x.ndim else p for d, p in enumerate(place))
+        arrived[to].append(source[place])
+    combine = getattr(np, reduce)
+    return np.array([combine(some) if some else x[place] for place, some in arrived.items()]).reshape(x.shape)
+
+
 def along(x, indices, values, axis):
     y = x.copy()
     np.put_along_axis(y, indices, values, axis)
@@ -92,6 +102,50 @@ SAMPLES = [
     S("masked_fill", A(2, 3), MASK, 0.5, ref=lambda x, m, v: np.where(m, v, x)),
     S("masked_fill", A(2, 3), np.array([True, False, True]), A(), ref=lambda x, m, v: np.where(m, v, x)),
     S("masked_fill", A(3), MASK, 0.5, ref=lambda x, m, v: np.where(m, v, x)),
+    *(
+        S("scatter_reduce", A(4, 2), 0, np.array([[1, 0], [1, 3], [-3, 3]]), A(3, 2), how, kw=kw, ref=scatter_reduce)
+        for how in ("sum", "prod", "mean", "amax", "amin")
+        for kw in ({}, dict(include_self=False))
+    ),
+    S(
+        "scatter_reduce",
+        A(2, 3),
+        kw=dict(dim=-1, index=np.array([[1, 1]]), source=A(2, 2), reduce="prod"),
+        ref=lambda x, dim, index, source, reduce: scatter_reduce(x, dim, index, source, reduce),
+    ),
+    S(
+        "scatter_reduce",
+        Given([0.0, 2.0]),
+        0,
+        np.array([0, 1, 1, 1]),
+        Given([3.0, 0.0, 4.0, 5.0]),
+        "prod",
+        ref=scatter_reduce,
+    ),
+    S("scatter_reduce", A(3, 2), 0, np.zeros((0, 2), int), A(0, 2), "amax", ref=scatter_reduce),
+    *(
+        S(
+            "scatter_reduce",
+            np.array([3, 9, 2], t),
+            0,
+            np.array([1, 1, 2]),
+            np.array([4, 5, 0], t),
+            how,
+            grad=False,
+            ref=scatter_reduce,
+        )
+        for t, how in (("int64", "amax"), ("uint8", "amin"), ("int64", "prod"))
+    ),
+    S(
+        "scatter_reduce",
+        np.array([1.0, 2.0]),
+        0,
+        np.array([0, 0]),
+        np.array([np.nan, -1.0]),
+        "amin",
+        ref=lambda *_: np.array([np.nan, 2.0]),
+        grad=False,
+    ),
     S("masked_select", A(2, 3), MASK, ref=lambda x, m: x[m]),
     S("masked_select", A(3), MASK, ref=lambda x, m: np.broadcast_to(x, m.shape)[m]),
     S("masked_scatter", A(2, 3), MASK, A(2, 2), ref=fill_from),
@@ -105,6 +159,9 @@ SAMPLES = [
 ]
 
 ERRORS = [
+    E("scatter_reduce", A(3), 0, np.array([0]), A(1), "max", error=tg.ArgumentError, match="(?s)reduce 'max'.*amax"),
+    E("scatter_reduce", A(3), 0, np.array([3]), A(1), "prod", error=tg.OutOfRangeError, match="scatter_reduce: .*3"),
+    E("scatter_reduce", A(3), 0, np.array([0, 1]), A(1), "sum", error=tg.ShapeError, match="smaller than the index"),
     E("take", A(3, 4), [3], 0, error=tg.OutOfRangeError, match="take: index 3 is out of bounds for axis 0 with size 3"),
     E("take", A(3, 4), [0, -5], 1, error=tg.OutOfRangeError, match="take: index -5"),
     E("take", A(3, 4), [0], 2, error=tg.AxisError, match="take: axis 2 is out of range"),

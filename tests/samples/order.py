@@ -37,6 +37,16 @@ SAMPLES = [
     S("topk", A(6, 2), 3, kw=dict(dim=0, largest=False), ref=lambda x, k, dim, largest: topk(x, k, dim, largest)),
     S("topk", A(4), 4, ref=topk),
     S("topk", A(2, 3), 0, ref=topk),
+    S("topk", Ints(3, 9, high=3), 4, ref=topk, grad=False),
+    S("topk", Ints(9, 2, high=2), 5, kw=dict(axis=0, largest=False), ref=topk, grad=False),
+    S(
+        "topk",
+        Given([NAN, 1.0, NAN, NAN, 2.0]),
+        2,
+        ref=lambda x, k: (x[[0, 2]], np.array([0, 2])),
+        grad=False,
+        why="NaN has no derivative",
+    ),
     S("argmax", A(2, 3), ref=np.argmax, grad=False),
     S("argmax", Ints(3, 8, high=3), kw=dict(axis=1, keepdims=True), ref=np.argmax, grad=False),
     S(
@@ -71,6 +81,13 @@ SAMPLES = [
         S("quantile", A(2, 4), 0.4, kw=dict(axis=1, method=m), ref=np.quantile)
         for m in ("lower", "higher", "nearest", "midpoint")
     ],
+    S(
+        "quantile",
+        A(4),
+        0.4,
+        kw=dict(dim=0, interpolation="lower"),
+        ref=lambda x, q, dim, interpolation: np.quantile(x, q, dim, method=interpolation),
+    ),
     S("quantile", A(5, 2), Given([0.3, 0.8]), kw=dict(axis=0), ref=np.quantile, tol=3),
     S("searchsorted", np.array([1.0, 2.0, 2.0, 4.0]), A(2, 3), ref=np.searchsorted, grad=False, dtypes=("float64",)),
     S(

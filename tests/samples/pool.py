@@ -69,10 +69,10 @@ def average(values, flat, counted, count_include_pad=True, divisor_override=None
 
 
 def lp(n):
-    def reference(x, p, kernel_size, stride=None, ceil_mode=False):
+    def reference(x, p, kernel_size, stride=None, ceil_mode=False, padding: Any = 0, dilation=1):
         size = math.prod(each(kernel_size, n))
-        return axes(n, lambda v, flat, counted: (np.mean(v**p) * size) ** (1 / p))(
-            x, kernel_size, stride, 0, 1, ceil_mode
+        return axes(n, lambda v, flat, counted: (np.sum(v**p) * size / counted) ** (1 / p))(
+            x, kernel_size, stride, padding, dilation, ceil_mode
         )
 
     return reference
@@ -161,6 +161,7 @@ SAMPLES = [
     S("max_pool2d", NANS, 2, kw=dict(stride=1, return_indices=True), ref=max2, grad=False),
     S("max_pool2d", NANS, 2, kw=dict(return_indices=True), ref=max2, grad=False),
     S("max_pool2d", LOW, 3, kw=dict(stride=1, padding=1, return_indices=True), ref=max2, grad=False),
+    S("max_pool2d", A(1, 2, 4, 5), 3, kw=dict(stride=1, padding=2, return_indices=True), ref=max2),
     S("max_pool1d", A(2, 3, 7), 3, kw=dict(stride=2, padding=1), ref=max1),
     S("max_pool1d", A(3, 6), 2, kw=dict(return_indices=True), ref=max1),
     S("max_pool3d", A(1, 2, 3, 4, 5), 2, kw=dict(stride=(1, 2, 2), padding=1), ref=max3),
@@ -171,6 +172,11 @@ SAMPLES = [
     S("avg_pool2d", A(1, 2, 6, 5), (3, 2), kw=dict(stride=(2, 3), padding=(1, 0), ceil_mode=True), ref=avg2),
     S("avg_pool2d", A(2, 4, 5), 2, kw=dict(divisor_override=3), ref=avg2),
     S("avg_pool2d", Complex(1, 2, 4, 4), 2, kw=dict(stride=1), ref=avg2),
+    S("avg_pool2d", A(1, 2, 5, 6), 3, kw=dict(stride=1, padding=2, count_include_pad=False), ref=avg2),
+    S("avg_pool2d", A(1, 2, 6, 8), (2, 3), kw=dict(stride=2, dilation=(3, 2), padding=1, ceil_mode=True), ref=avg2),
+    S("avg_pool2d", A(1, 1, 6, 7), 2, kw=dict(dilation=3, padding=2, count_include_pad=False), ref=avg2),
+    S("avg_pool1d", A(1, 2, 7), 3, kw=dict(stride=1, dilation=2), ref=avg1),
+    S("avg_pool3d", A(1, 1, 3, 4, 5), 2, kw=dict(stride=1, dilation=(1, 2, 3)), ref=avg3),
     S("avg_pool1d", A(2, 3, 7), 3, kw=dict(stride=2, padding=1, ceil_mode=True), ref=avg1),
     S("avg_pool3d", A(1, 2, 3, 4, 5), 2, kw=dict(stride=(1, 2, 2), padding=1), ref=avg3),
     S("lp_pool2d", Pos(1, 2, 4, 5), 2, 2, ref=lp(2)),
@@ -182,8 +188,12 @@ SAMPLES = [
         kw=dict(stride=2, ceil_mode=True),
         ref=lambda x, *a, **kw: lp(2)(x[None], *a, **kw)[0],
     ),
+    S("lp_pool2d", Pos(1, 2, 5, 6), 2, 3, kw=dict(stride=2, padding=((1, 0), (2, 1))), ref=lp(2)),
+    S("lp_pool2d", Pos(1, 1, 6, 7), 2, 2, kw=dict(stride=1, padding=1, dilation=(2, 3)), ref=lp(2)),
     S("lp_pool1d", A(1, 2, 6), 2, 3, kw=dict(stride=1), ref=lp(1)),
+    S("lp_pool1d", Pos(1, 2, 6), 3, 3, kw=dict(stride=1, padding=1, dilation=2), ref=lp(1)),
     S("lp_pool3d", Pos(1, 1, 2, 4, 4), 2, 2, ref=lp(3)),
+    S("lp_pool3d", Pos(1, 1, 2, 3, 3), 2, 2, kw=dict(stride=1, padding=1), ref=lp(3)),
     S("adaptive_max_pool2d", A(2, 2, 5, 7), (2, 3), ref=adaptive(2, largest)),
     S("adaptive_max_pool2d", A(2, 4, 6), 2, kw=dict(return_indices=True), ref=adaptive(2, largest)),
     S("adaptive_max_pool2d", A(1, 2, 5, 4), (3, None), kw=dict(return_indices=True), ref=adaptive(2, largest)),
@@ -209,7 +219,7 @@ ERRORS = [
         2,
         kw=dict(padding=2),
         error=tg.ArgumentError,
-        match=r"padding=2 is more than half of the kernel \(2, 2\)",
+        match=r"padding=2 is too much for the kernel \(2, 2\)",
     ),
     E("max_pool2d", X, 7, error=tg.ShapeError, match=r"no pixel: input \(6, 6\), kernel \(7, 7\)"),
     E("max_pool2d", X, 0, error=tg.ArgumentError, match="kernel_size=0 must be at least 1"),

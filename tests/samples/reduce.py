@@ -65,6 +65,18 @@ SAMPLES = [
     S("mean", A(0, 3), ref=quiet(np.mean)),
     S("mean", Ints(2, 3, high=9), kw=dict(axis=1), ref=np.mean, grad=False),
     S("mean", Complex(2, 3), ref=np.mean, dtypes=("float32", "float64")),
+    S("allclose", A(2, 3), A(3), ref=np.allclose, grad=False),
+    S("allclose", np.array([1.0, 2.0]), np.array([1.0, 2.1]), 0.1, ref=np.allclose, grad=False),
+    S(
+        "allclose",
+        Given([1.0, NAN]),
+        Given([1.01, NAN]),
+        kw=dict(rtol=0.1, equal_nan=True),
+        ref=np.allclose,
+        grad=False,
+    ),
+    S("array_equal", A(2, 3), A(3), ref=np.array_equal, grad=False),
+    S("array_equal", np.array([1, 2]), np.array([1, 2]), ref=np.array_equal, grad=False),
     S("nansum", Given([[1.0, NAN], [3.0, 4.0]]), kw=dict(axis=0), ref=np.nansum),
     S(
         "nanmean",

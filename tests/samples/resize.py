@@ -17,17 +17,29 @@ def places(n, out, factor, corners):
     return (np.arange(out) + 0.5) * (1 / factor if factor else n / out) - 0.5
 
 
-def cubic(d):
-    """Keys' kernel with a = -3/4."""
-    a, d = -0.75, abs(d)
+def cubic(d, a=-0.75):
+    """Keys' kernel."""
+    d = abs(d)
     if d <= 1:
         return (a + 2) * d**3 - (a + 3) * d**2 + 1
     return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0
 
 
-def line(values, mode, out, factor, corners):
+def smooth(values, mode, out, factor, corners):
+    """One line of pixels under a kernel as wide as the step between outputs."""
+    n = len(values)
+    step = (n - 1) / (out - 1) if corners else 1 / factor if factor else n / out
+    distances = (np.arange(n) + 0.5 - (np.arange(out)[:, None] + 0.5) * step) / max(step, 1)
+    kernel = np.vectorize(lambda d: cubic(d, -0.5) if mode == "bicubic" else max(1 - abs(d), 0), otypes=[float])
+    weights = kernel(distances)
+    return (weights / weights.sum(1, keepdims=True)) @ values
+
+
+def line(values, mode, out, factor, corners, antialias=False):
     """One line of pixels in another length."""
     n = len(values)
+    if antialias:
+        return smooth(values, mode, out, factor, corners)
     if mode == "area":
         return [values[i * n // out : -(-(i + 1) * n // out)].mean() for i in range(out)]
     if mode.startswith("nearest"):
@@ -42,7 +54,9 @@ def line(values, mode, out, factor, corners):
     return np.interp(at, np.arange(n), values)
 
 
-def resized(x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
+def resized(
+    x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False
+):
     axes = x.ndim - 2
     factors = each(scale_factor, axes)
     out = (
@@ -50,7 +64,7 @@ def resized(x, size=None, scale_factor=None, mode="nearest", align_corners=None,
     )
     for i, (m, f) in enumerate(zip(out, factors, strict=True)):
         f = None if recompute_scale_factor else f
-        x = np.apply_along_axis(line, 2 + i, x, mode, m, f, align_corners)
+        x = np.apply_along_axis(line, 2 + i, x, mode, m, f, align_corners, antialias)
     return x
 
 
@@ -69,6 +83,9 @@ def unshuffled(x, r):
 
 
 SAMPLES = [
+    S("interpolate", A(1, 2, 7, 3), (3, 5), kw=dict(mode="bilinear", antialias=True), ref=resized),
+    S("interpolate", A(1, 1, 9, 7), kw=dict(scale_factor=(0.4, 0.5), mode="bicubic", antialias=True), ref=resized),
+    S("interpolate", A(2, 1, 7), 3, kw=dict(mode="linear", antialias=True, align_corners=True), ref=resized),
     S("interpolate", A(2, 3, 3, 4), (5, 7), ref=resized),
     S("interpolate", A(1, 2, 6, 5), kw=dict(scale_factor=(0.5, 1.7), mode="nearest"), ref=resized),
     S("interpolate", A(2, 2, 5), 8, kw=dict(mode="nearest-exact"), ref=resized),
@@ -115,6 +132,7 @@ ERRORS = [
     ),
     E("interpolate", X, 4, kw=dict(mode="lanczos"), error=tg.ArgumentError, match="mode 'lanczos'"),
     E("interpolate", X, 4, kw=dict(align_corners=True), error=tg.ArgumentError, match="align_corners means nothing"),
+    E("interpolate", X, 4, kw=dict(antialias=True), error=tg.ArgumentError, match="antialias means nothing"),
     E("interpolate", X, error=tg.ArgumentError, match="give size or scale_factor, got size=None"),
     E(
         "interpolate",

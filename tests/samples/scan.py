@@ -37,6 +37,10 @@ def recurrence(a, b, axis=-1):
     return np.moveaxis(h, 0, axis)
 
 
+def logcumsumexp(x, axis=-1):
+    return np.logaddexp.accumulate(x, axis)
+
+
 SAMPLES = [
     S("cumsum", A(2, 3), ref=np.cumsum),
     S("cumsum", A(2, 3), -1, ref=np.cumsum),
@@ -48,6 +52,24 @@ SAMPLES = [
     S("cumprod", A(3, 2), 0, ref=np.cumprod),
     S("cumprod", ZEROS, 1, ref=np.cumprod),
     S("cumprod", A(0, 2), 0, ref=np.cumprod),
+    S("logcumsumexp", A(2, 5), ref=logcumsumexp),
+    S("logcumsumexp", A(5, 2), 0, ref=logcumsumexp),
+    S("logcumsumexp", Given([-900.0, 0.5, -np.inf, 900.0, 899.0]), ref=logcumsumexp, dtypes=("float32", "float64")),
+    S(
+        "logcumsumexp",
+        Given([-np.inf, -np.inf, -1e4, -1e4]),
+        kw=dict(dim=0),
+        ref=lambda x, dim: logcumsumexp(x),
+        dtypes=("float64",),
+    ),
+    S("logcumsumexp", A(), ref=lambda x: x),
+    S("logcumsumexp", A(2, 0), ref=logcumsumexp),
+    S("logcumsumexp", Ints(4, high=9), ref=logcumsumexp, grad=False, dtypes=("float32",)),
+    S("trapezoid", A(5), ref=np.trapezoid),
+    S("trapezoid", A(3, 4), kw=dict(dx=0.25, axis=0), ref=np.trapezoid),
+    S("trapezoid", A(3, 4, 2), A(4), kw=dict(axis=1), ref=np.trapezoid),
+    S("trapezoid", A(3, 4), A(3, 4), kw=dict(dim=-1), ref=lambda y, x, dim: np.trapezoid(y, x, axis=dim)),
+    S("trapezoid", A(2, 1), ref=np.trapezoid),
     S("prod", A(2, 3), ref=np.prod),
     S("prod", A(2, 3, 2), kw=dict(axis=(0, 2)), ref=np.prod),
     S("prod", A(2, 3), kw=dict(dim=1, keepdim=True), ref=lambda x, dim, keepdim: np.prod(x, dim, keepdims=keepdim)),
@@ -84,6 +106,8 @@ SAMPLES = [
 ]
 
 ERRORS = [
+    E("logcumsumexp", A(2, 3), 2, error=tg.AxisError, match="logcumsumexp: axis 2 is out of range"),
+    E("trapezoid", A(2, 3), A(2), error=tg.ShapeError, match="trapezoid: x is f32.2., axis -1 of f32.2,3. has 3"),
     E("cumsum", A(2, 3), 2, error=tg.AxisError, match="cumsum: axis 2 is out of range"),
     E("cumprod", A(2, 3), -3, error=tg.AxisError, match="cumprod: axis -3 is out of range"),
     E("prod", A(2, 3), 2, error=tg.AxisError, match="prod: axis 2"),

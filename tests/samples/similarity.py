@@ -40,7 +40,15 @@ def manhattan(a, b):
     return abs(a - b).sum(-1)
 
 
+def cdist(a, b, p=2.0):
+    return (np.abs(a[..., :, None, :] - b[..., None, :, :]) ** p).sum(-1) ** (1 / p)
+
+
 SAMPLES = [
+    S("cdist", A(3, 2), A(4, 2), ref=cdist),
+    S("cdist", A(2, 3, 2), A(1, 2), 1, ref=cdist),
+    S("cdist", A(3, 2), A(0, 2), kw=dict(p=3.0), ref=cdist),
+    S("cdist", A(3, 2), A(2, 2), np.inf, ref=lambda a, b, p: abs(a[:, None] - b).max(-1)),
     # the gradient of a broadcast vector is 0 up to rounding, so lower precisions compare nothing but noise
     S("cosine_similarity", A(1, 2, 3), A(2, 1, 3), kw=dict(axis=-2), ref=cosine, dtypes=("float64",)),
     S("cosine_similarity", A(2, 3), A(2, 3), ref=cosine),
@@ -60,6 +68,8 @@ SAMPLES = [
 ]  # fmt: skip
 
 ERRORS = [
+    E("cdist", A(3, 2), A(4, 3), error=tg.ShapeError, match="cdist: x1 is f32.3,2., x2 f32.4,3."),
+    E("cdist", A(2), A(4, 2), error=tg.ShapeError, match="cdist: x1 is f32.2."),
     E("cosine_embedding_loss", A(2, 3), A(3), A(2), error=tg.ShapeError, match="must be equal"),
     E("triplet_margin_loss", A(2), A(2), A(2), 0.0, error=tg.ArgumentError, match="margin must be more than 0, got 0"),
     E("margin_ranking_loss", A(2), A(3), A(2), error=tg.ShapeError, match="do not fit"),

@@ -31,6 +31,15 @@ class Normal(A):
         return rng.standard_normal(self.shape)
 
 
+RANKS = (
+    (dict(atol=0.3), [3, 2]),
+    (dict(atol=0.3, rtol=0.5, hermitian=True), [1, 1]),
+    (dict(atol=0.0, hermitian=True), [3, 3]),
+    (dict(rtol=np.array([0.2, 0.01]), hermitian=True), [2, 3]),
+    (dict(atol=np.array([3.0, 0.0])), [1, 3]),
+)
+"""keywords -> the ranks of two diagonal matrices"""
+
 ORDERS = ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)
 
 SAMPLES = [
@@ -57,6 +66,9 @@ SAMPLES = [
       grad=False),
     S("linalg.matrix_rank", np.diag([1.0, 0.1, 0.001]), kw=dict(rtol=0.01), ref=lambda x, rtol: np.array(2),
       grad=False),
+    *(S("linalg.matrix_rank", np.stack([np.diag([4.0, -2.0, 0.5]), np.diag([1.0, 0.5, -0.1])]), kw=kw,
+        ref=lambda x, ranks=ranks, **_: np.array(ranks), grad=False)
+      for kw, ranks in RANKS),
     S("linalg.matrix_rank", np.array([0.0, 2.0]), ref=np.linalg.matrix_rank, grad=False),
     S("linalg.matrix_rank", np.zeros((0, 3)), ref=lambda x: np.array(0), grad=False),
     S("linalg.pinv", A(3, 2), ref=pinv),
@@ -64,6 +76,12 @@ SAMPLES = [
     S("linalg.pinv", Complex(3, 2), ref=pinv),
     S("linalg.pinv", np.array([[2.0, 4.0], [1.0, 2.0]]), ref=np.linalg.pinv, grad=False),
     S("linalg.pinv", np.diag([1.0, 0.1]), kw=dict(rtol=0.5), ref=pinv, grad=False),
+    S("linalg.pinv", np.diag([3.0, 0.1]), kw=dict(atol=0.5), ref=lambda x, atol: np.diag([1 / 3, 0.0]), grad=False),
+    S("linalg.pinv", np.stack([np.diag([3.0, 1.0])] * 2), kw=dict(rtol=np.array([0.5, 0.1])), ref=pinv, grad=False),
+    S("linalg.pinv", Normal(3, 3), kw=dict(hermitian=True), ref=lambda x, hermitian: pinv((x + x.T) / 2), tol=5),
+    S("linalg.pinv", Complex(2, 2, 2), kw=dict(hermitian=True),
+      ref=lambda x, hermitian: pinv((x + x.conj().swapaxes(1, 2)) / 2), tol=5),
+    S("linalg.pinv", A(2, 0, 3), ref=pinv),
     S("linalg.lstsq", A(4, 2), A(4), f=lambda a, b: tg.linalg.lstsq(a, b).solution, ref=lstsq),
     S("linalg.lstsq", A(2, 4, 2), A(2, 4, 3), f=lambda a, b: tg.linalg.lstsq(a, b).solution, ref=lstsq),
     S("linalg.lstsq", A(2, 4), A(2), f=lambda a, b: tg.linalg.lstsq(a, b).solution,
@@ -83,6 +101,8 @@ ERRORS = [
     E("linalg.norm", A(2, 2, 2), kw=dict(axis=(0, 1, 2)), error=tg.ShapeError, match="two are a matrix"),
     E("linalg.cond", A(2, 3), 1, error=tg.ShapeError, match="needs square matrices"),
     E("linalg.cond", A(0, 0), error=tg.ShapeError, match="is empty"),
+    E("linalg.matrix_rank", A(2, 3), kw=dict(hermitian=True), error=tg.ShapeError, match="matrix_rank: .*needs square"),
+    E("linalg.pinv", A(2, 3), kw=dict(hermitian=True), error=tg.ShapeError, match="pinv: .*needs square"),
     E("linalg.pinv", A(3), error=tg.ShapeError, match="needs matrices"),
     E("linalg.lstsq", A(3, 2), A(2), error=tg.ShapeError, match=r"needs \(..., n, m\) and \(n\)"),
 ]  # fmt: skip

@@ -66,6 +66,12 @@ def cofactors(x):
     return y
 
 
+def logdet(x):
+    """NaN where the determinant is negative."""
+    with np.errstate(invalid="ignore"):
+        return np.log(np.linalg.det(x))
+
+
 def power(x, n):
     return np.linalg.matrix_power(x, n)
 
@@ -105,6 +111,10 @@ SAMPLES = [
     S("linalg.slogdet", A(2, 2, 2), ref=np.linalg.slogdet),
     S("linalg.slogdet", SolidComplex(3, 3), ref=np.linalg.slogdet),
     S("linalg.slogdet", np.ones((2, 2)), ref=np.linalg.slogdet, grad=False),
+    S("linalg.logdet", Solid(3, 3), ref=logdet),
+    S("linalg.logdet", SolidComplex(2, 2, 2), ref=lambda x: np.log(np.linalg.det(x))),
+    S("linalg.logdet", np.stack([np.ones((2, 2)), np.eye(2)[::-1]]), ref=lambda x: np.array([-np.inf, np.nan]),
+      grad=False),
     S("linalg.matrix_power", A(3, 3), 1, ref=power),
     S("linalg.matrix_power", A(2, 3, 3), 5, ref=power),
     S("linalg.matrix_power", Solid(3, 3), -2, ref=power),

@@ -63,6 +63,19 @@ def _count() -> int:
 _THREADS = _count()
 
 
+def multiplies(*matrices: np.ndarray) -> bool:
+    """Whether `add_product` reads these matrices in place."""
+    return matrices[0].dtype in _GEMM and all(map(_readable, matrices))
+
+
+def _readable(a: np.ndarray) -> bool:
+    (rows, columns), (down, right), size = a.shape, a.strides, a.itemsize
+    if down % size or right % size:
+        return False
+    by_rows = right == size and (down >= columns * size or rows == 1)
+    return by_rows or (down == size and (right >= rows * size or columns == 1))
+
+
 def add_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """`out += a @ b` for matrices of one dtype; each has an axis of unit stride, `out` the last."""
     gemm = _GEMM.get(out.dtype)

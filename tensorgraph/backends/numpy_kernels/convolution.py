@@ -3,7 +3,8 @@
 Results are channels-last in memory behind the logical (N, C, H, W): that makes the copies of the next layer, pooling
 and sums over channels contiguous. Few channels, and channels that do not mix (depthwise), have loops of their own. The
 adjoint in the input is itself a correlation with the flipped kernel, for a stride of s one per remainder modulo s.
-One axis is taken as two, three as a sum over the taps of the first.
+One axis is taken as two, in
+overlapping lines where it is long, three as a sum over the taps of the first.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from math import gcd
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
 from tensorgraph.backends.numpy_kernels import blas
-from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed, add_product
+from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed
 from tensorgraph.backends.numpy_kernels.threads import parallel
-from tensorgraph.backends.numpy_kernels.tiles import FEW, Plan, Tile, plan, scratch
+from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
 from tensorgraph.mode import kernels_allowed
 
-STACK = 100
-"""Kernel rows times output channels up to which the weight's adjoint takes all kernel rows in one product."""
 PACE = 100.0
 """Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
+APIECE = 32
+"""How much longer than in a matrix product an operation takes where channels do not mix."""
+LINE = 256
+"""Outputs in one line of a long signal."""
 
 
 class FastConvolution(Convolution):
@@ -45,7 +49,7 @@ class FastConvolution(Convolution):
                 images = x[:, of_x].reshape(-1, *x.shape[2:])
                 part += _correlate(images, w[:, :, q], out[1:], _plane(geometry), None).reshape(part.shape)
         elif len(out) == 1:
-            y = _correlate(x[:, :, None], w[..., None], (*out, 1), _line(geometry), bias)[:, :, 0]
+            y = _correlate(x[:, None], w[:, :, None], (1, *out), _line(geometry), bias)[:, 0]
         else:
             y = _correlate(x, w, out, geometry, bias)
         return _channels_second(y).astype(result, copy=False)
@@ -64,7 +68,7 @@ class FastConvolution(Convolution):
                 images = g[:, of_g].reshape(-1, *g.shape[2:])
                 part += _correlate_input(images, w[:, :, q], sizes[1:], _plane(geometry), None).reshape(part.shape)
         elif len(sizes) == 1:
-            x = _correlate_input(g[:, :, None], w[..., None], (*sizes, 1), _line(geometry), bias)[:, :, 0]
+            x = _correlate_input(g[:, None], w[:, :, None], (1, *sizes), _line(geometry), bias)[:, 0]
         else:
             x = _correlate_input(g, w, sizes, geometry, bias)
         return _channels_second(x).astype(result, copy=False)
@@ -81,7 +85,7 @@ class FastConvolution(Convolution):
                 planes, images = g[:, of_g].reshape(-1, *g.shape[2:]), x[:, of_x].reshape(-1, *x.shape[2:])
                 w[:, :, q] = _correlate_weight(planes, images, kernel[1:], _plane(geometry))
         elif len(kernel) == 1:
-            w = _correlate_weight(g[:, :, None], x[:, :, None], (*kernel, 1), _line(geometry))[..., 0]
+            w = _correlate_weight(g[:, None], x[:, None], (1, *kernel), _line(geometry))[:, :, 0]
         else:
             w = _correlate_weight(g, x, kernel, geometry)
         return w.astype(result, copy=False)
@@ -107,9 +111,9 @@ def _channels_second(x: np.ndarray) -> np.ndarray:
 
 
 def _line(geometry: Geometry) -> Geometry:
-    """A geometry of one axis as one of two, of which the second has size 1."""
+    """A geometry of one axis as one of two, of which the first has size 1."""
     stride, padding, dilation, groups = geometry
-    return Geometry((*stride, 1), (*padding, (0, 0)), (*dilation, 1), groups)
+    return Geometry((1, *stride), ((0, 0), *padding), (1, *dilation), groups)
 
 
 def _plane(geometry: Geometry) -> Geometry:
@@ -176,140 +180,116 @@ def _phases(n: int, kernel: int, stride: int, before: int, dilation: int) -> Ite
 
 
 def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geometry) -> np.ndarray:
-    groups, before = geometry.groups, (geometry.padding[0][0], geometry.padding[1][0])
-    K, C = g.shape[3] // groups, x.shape[3] // groups
-    w = np.empty((groups * K, C, *kernel), dtype=g.dtype)
-    shape = (*x.shape[:3], x.shape[3] if C == 1 else C)
-    how = plan(shape, kernel, g.shape[1:3], geometry.stride, before, geometry.dilation)
+    groups, K, C = geometry.groups, g.shape[3] // geometry.groups, x.shape[3] // geometry.groups
+    stride, dilation, before = geometry.stride, geometry.dilation, (geometry.padding[0][0], geometry.padding[1][0])
+    if _is_long(g, x, kernel, before):
+        x, out = _lines(x, kernel[1], g.shape[2], stride[1], before[1], dilation[1])
+        whole = np.zeros((len(g), *out, g.shape[3]), dtype=g.dtype)
+        whole.reshape(len(g), 1, -1, g.shape[3])[:, :, : g.shape[2]] = g
+        g, before, stride = whole, (0, 0), (1, stride[1])
     if C == 1 and groups > 1:
-        for i in range(K):
-            w[i::K, 0] = _depthwise_weight(g[..., i::K], x, how)
-    else:
-        for i in range(groups):
-            of_g, of_x = slice(i * K, i * K + K), slice(i * C, i * C + C)
-            w[of_g] = (_columns_weight if C <= FEW else _rows_weight)(g[..., of_g], x[..., of_x], how)
-    return w
+        how = plan(x.shape, groups, kernel, g.shape[1:3], stride, before, dilation)
+        parts = [_depthwise_weight(g[..., i::K], x, how) for i in range(K)]
+        return np.stack(parts, axis=1).reshape(groups * K, 1, *kernel)
+    if _is_pointwise(g, x, kernel, stride, before):
+        g, x = g.reshape(1, -1, *g.shape[2:]), x.reshape(1, -1, *x.shape[2:])
+    how = plan((*x.shape[:3], C), K, kernel, g.shape[1:3], stride, before, dilation)
+    parts = [_rows_weight(g[..., i * K : i * K + K], x[..., i * C : i * C + C], how) for i in range(groups)]
+    return np.concatenate(parts) if groups > 1 else parts[0]
 
 
 def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before, dilation, groups: int) -> None:
     """The correlation of x (N, H, W, C) with w (K, C/groups, R, S), written into y (N, OH, OW, K)."""
     kernel, C, K = w.shape[2:], w.shape[1], len(w) // groups
-    shape = (*x.shape[:3], x.shape[3] if C == 1 else C)
-    how = plan(shape, kernel, y.shape[1:3], stride, before, dilation)
-    if C == 1 and groups > 1:
+    if _is_long(y, x, kernel, before):
+        lines, out = _lines(x, kernel[1], y.shape[2], stride[1], before[1], dilation[1])
+        whole = np.empty((len(y), *out, len(w)), dtype=y.dtype)
+        _into(whole, lines, w, bias, (1, stride[1]), (0, 0), dilation, groups)
+        y[...] = whole.reshape(len(y), 1, -1, len(w))[:, :, : y.shape[2]]
+    elif C == 1 and groups > 1:
+        how = plan(x.shape, groups, kernel, y.shape[1:3], stride, before, dilation)
         for i in range(K):
             _depthwise(y[..., i::K], x, w[i::K, 0], bias if bias is None else bias[i::K], how)
-        return
-    for i in range(groups):
-        of_y = slice(i * K, i * K + K)
-        share = bias if bias is None else bias[of_y]
-        (_columns if C <= FEW else _rows)(y[..., of_y], x[..., i * C : i * C + C], w[of_y], share, how)
+    else:
+        if _is_pointwise(y, x, kernel, stride, before):
+            y, x = y.reshape(1, -1, *y.shape[2:]), x.reshape(1, -1, *x.shape[2:])
+        how = plan((*x.shape[:3], C), K, kernel, y.shape[1:3], stride, before, dilation)
+        for i in range(groups):
+            of = slice(i * K, i * K + K)
+            _rows(y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of], how)
 
 
-def _tiles(how: Plan, channels: int, task: Any) -> None:
-    parallel(lambda i: task(how.tiles[i]), len(how.tiles), how.work * channels / PACE)
+def _is_pointwise(y: np.ndarray, x: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes) -> bool:
+    """Whether each output sees one input, the one in its place, so that all images are as one."""
+    flat = y.flags.c_contiguous and x.flags.c_contiguous
+    return flat and kernel == stride == (1, 1) and before == (0, 0) and y.shape[:3] == x.shape[:3]
+
+
+def _is_long(y: np.ndarray, x: np.ndarray, kernel: Sizes, before: Sizes) -> bool:
+    """Whether this is a signal over one axis that is better cut into lines."""
+    return y.shape[1] == x.shape[1] == kernel[0] == 1 and before[0] == 0 and y.shape[2] > LINE
+
+
+def _lines(x: np.ndarray, taps: int, out: int, stride: int, left: int, dilation: int) -> tuple[np.ndarray, Sizes]:
+    """A long signal (N, 1, W, C) as lines that overlap, (N, lines, width, C), and what they give: (lines, LINE)."""
+    N, _, W, C = x.shape
+    lines, step = -(-out // LINE), LINE * stride
+    width = (LINE - 1) * stride + (taps - 1) * dilation + 1
+    padded = np.zeros((N, (lines - 1) * step + width, C), dtype=x.dtype)
+    first, last = max(0, left), min(padded.shape[1], W + left)
+    padded[:, first:last] = x[:, 0, first - left : last - left]
+    image, pixel, channel = padded.strides
+    return as_strided(padded, (N, lines, width, C), (image, step * pixel, pixel, channel)), (lines, LINE)
+
+
+def _tiles(how: Plan, work: float, task: Any) -> None:
+    parallel(lambda i: task(how.tiles[i]), len(how.tiles), work / PACE)
 
 
 def _sum_of_tiles(how: Plan, shape: tuple[int, ...], dtype: Any, work: float, task: Any) -> np.ndarray:
     """The sum of what `task(tile, total)` adds to its total: one total a thread, always from the same tiles."""
-    n = min(len(how.tiles), blas.threads()) if work > 1 else 1
+    n = min(len(how.tiles), blas.threads())
     totals = np.zeros((n, *shape), dtype=dtype)
 
     def share(i: int) -> None:
         for tile in how.tiles[i * len(how.tiles) // n : (i + 1) * len(how.tiles) // n]:
             task(tile, totals[i])
 
-    parallel(share, n, work)
+    parallel(share, n, work / PACE)
     return totals.sum(axis=0) if n > 1 else totals[0]
 
 
-# ---- rows: many channels --------------------------------------------------------------------------------------------
+# ---- channels that mix ----------------------------------------------------------------------------------------------
 def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
-    K = len(w)
-    weights = np.ascontiguousarray(w.transpose(2, 3, 1, 0)).reshape(how.R, how.taps, K)
+    weights = how.weights(w)
+    start = 0 if bias is None else np.tile(bias, how.group)
 
     def task(tile: Tile) -> None:
         rows, begins = how.rows(x, tile)
-        part = how.pixels(y, tile)
-        direct = tile.images == 1 and part.flags.c_contiguous
-        total = part.reshape(-1, K) if direct else scratch("total", (tile.rows * tile.images * how.OW, K), y.dtype)
-        total[...] = 0 if bias is None else bias
-        add_blocks(rows, begins, tile.rows, weights, total)
-        if not direct:
-            part[...] = total.reshape(tile.rows, tile.images, how.OW, K).swapaxes(0, 1)
+        part = tile.of(y)
+        products, outputs, theirs = how.lines(part)
+        products[...] = start
+        for block, total in zip(rows, products, strict=True):
+            add_blocks(block, begins, tile.rows, weights, total)
+        if not theirs:
+            part[...] = outputs[:, :, : how.OW]
 
-    _tiles(how, K, task)
+    _tiles(how, how.work, task)
 
 
 def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
-    K = g.shape[3]
-    lines = len(how.phases) * how.tiles[0].rows + sum(how.halo)
-    if how.R * K <= STACK and lines <= 1.2 * how.tiles[0].rows:
-        return _stacked_weight(g, x, how)
-
     def task(tile: Tile, total: np.ndarray) -> None:
         rows, begins = how.rows(x, tile)
-        part = how.pixels(g, tile).swapaxes(0, 1)
-        if not part.flags.c_contiguous:
-            copy = scratch("total", part.shape, g.dtype)
-            np.copyto(copy, part)
-            part = copy
-        add_blocks_transposed(rows, begins, tile.rows, part.reshape(-1, K), total)
+        part = tile.of(g)
+        products, outputs, theirs = how.lines(part)
+        if not theirs:
+            outputs[:, :, : how.OW] = part
+            outputs[:, :, how.OW :] = 0
+        for block, product in zip(rows, products, strict=True):
+            add_blocks_transposed(block, begins, tile.rows, product, total)
 
-    w = _sum_of_tiles(how, (how.R, how.taps, K), g.dtype, how.work * K / PACE, task)
-    return np.ascontiguousarray(w.reshape(how.R, how.S, how.C, K).transpose(3, 2, 0, 1))
-
-
-def _stacked_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
-    """For few output channels: all kernel rows in one product, with a shifted copy of g for each."""
-    K = g.shape[3]
-
-    def task(tile: Tile, total: np.ndarray) -> None:
-        rows, begins = how.rows(x, tile)
-        part = how.pixels(g, tile).swapaxes(0, 1)
-        stack = scratch("stack", (len(rows), tile.images, how.OW, how.R, K), g.dtype)
-        for r, begin in enumerate(begins):
-            stack[:begin, :, :, r] = 0
-            stack[begin : begin + tile.rows, :, :, r] = part
-            stack[begin + tile.rows :, :, :, r] = 0
-        add_product(stack.reshape(-1, how.R * K).T, rows.reshape(-1, how.taps), total)
-
-    w = _sum_of_tiles(how, (how.R * K, how.taps), g.dtype, how.work * K / PACE, task)
-    return np.ascontiguousarray(w.reshape(how.R, K, how.S, how.C).transpose(1, 3, 0, 2))
-
-
-# ---- columns: few channels ------------------------------------------------------------------------------------------
-def _columns(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
-    K = len(w)
-    weights = w.reshape(K, -1).T
-    weights = np.ascontiguousarray(
-        weights if bias is None else np.concatenate([weights, bias[None].astype(w.dtype, copy=False)])
-    )
-
-    def task(tile: Tile) -> None:
-        columns, part = how.columns(x, tile, ones=bias is not None), how.pixels(y, tile)
-        direct = part.flags.c_contiguous
-        total = part.reshape(-1, K) if direct else scratch("total", (columns.shape[1], K), y.dtype)
-        np.matmul(columns.T, weights, out=total)
-        if not direct:
-            part[...] = total.reshape(part.shape)
-
-    _tiles(how, K, task)
-
-
-def _columns_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
-    K = g.shape[3]
-
-    def task(tile: Tile, total: np.ndarray) -> None:
-        columns, part = how.columns(x, tile), how.pixels(g, tile)
-        if not part.flags.c_contiguous:
-            copy = scratch("total", part.shape, g.dtype)
-            np.copyto(copy, part)
-            part = copy
-        add_product(columns, part.reshape(-1, K), total)
-
-    w = _sum_of_tiles(how, (how.C * how.R * how.S, K), g.dtype, how.work * K / PACE, task)
-    return np.ascontiguousarray(w.T).reshape(K, how.C, how.R, how.S)
+    shape = (how.R, how.taps, how.group * how.K)
+    return how.unweighted(_sum_of_tiles(how, shape, g.dtype, how.work, task))
 
 
 # ---- depthwise: every channel by itself -----------------------------------------------------------------------------
@@ -334,17 +314,17 @@ def _depthwise(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan
                 np.add(total, product, out=total)
         if bias is not None:
             np.add(total, bias, out=total)
-        how.pixels(y, tile)[...] = total
+        tile.of(y)[...] = total
 
-    _tiles(how, 16, task)
+    _tiles(how, how.work * APIECE / how.K, task)
 
 
 def _depthwise_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
     def task(tile: Tile, total: np.ndarray) -> None:
-        part = how.pixels(g, tile)
+        part = tile.of(g)
         product = scratch("product", part.shape, g.dtype)
         for r, s, pixels in _cuts(how, how.window(x, tile), tile):
             np.multiply(pixels, part, out=product)
             total[r, s] += product.reshape(-1, how.C).sum(axis=0)
 
-    return _sum_of_tiles(how, (how.R, how.S, how.C), g.dtype, how.work * 16 / PACE, task).transpose(2, 0, 1)
+    return _sum_of_tiles(how, (how.R, how.S, how.C), g.dtype, how.work * APIECE / how.K, task).transpose(2, 0, 1)

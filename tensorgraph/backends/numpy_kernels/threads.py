@@ -78,14 +78,20 @@ if hasattr(os, "register_at_fork"):
 
 def parallel(task: Callable[[int], Any], n: int, cost: float) -> None:
     """`task(i)` for all i below n, in any order, on any thread. `cost` is a guess of the whole work in nanoseconds."""
-    threads = min(n, blas.threads())
-    if threads < 2 or cost < HOP or not _pool.free.acquire(blocking=False):
+    threads = blas.threads()
+    if threads == 1:
         for i in range(n):
             task(i)
         return
+    blas.set_threads(1)
     try:
-        blas.set_threads(1)
-        _pool.run(task, n, threads - 1)
+        if n > 1 and cost > HOP and _pool.free.acquire(blocking=False):
+            try:
+                _pool.run(task, n, min(n, threads) - 1)
+            finally:
+                _pool.free.release()
+        else:
+            for i in range(n):
+                task(i)
     finally:
         blas.set_threads(threads)
-        _pool.free.release()

@@ -1,0 +1,11 @@
+"""tensorgraph.nn.weights: files that other libraries wrote, read into dictionaries of arrays.
+
+One file per format: caffe.py (with the wire format of protocol buffers in wire.py) and torch_file.py. `nn.load` sees
+from the content which reader a file needs. Nothing in a file is executed, and every size is checked against the size
+of the file.
+"""
+
+from tensorgraph.nn.weights.caffe import read_caffemodel
+from tensorgraph.nn.weights.torch_file import read_torch
+
+__all__ = ["read_caffemodel", "read_torch"]
