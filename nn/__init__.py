@@ -11,12 +11,14 @@ if __name__ != "tensorgraph.nn":
 from tensorgraph.nn import containers, functional, init, layers, losses, models, optim, parametrize, weights
 from tensorgraph.nn.clip import clip_grad_norm_, clip_grad_value_, clip_weight_norm_
 from tensorgraph.nn.containers import *
+from tensorgraph.nn.ema import ExponentialMovingAverage
 from tensorgraph.nn.layers import *
 from tensorgraph.nn.losses import *
 from tensorgraph.nn.module import Module, Parameter, unregistered
 from tensorgraph.nn.serialize import load, save
 
 __all__ = [
+    "ExponentialMovingAverage",
     "Module",
     "Parameter",
     "clip_grad_norm_",

@@ -72,12 +72,16 @@ def _random(initialiser: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
 
     @functools.wraps(initialiser)
     def unless_skipped(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
-        if _skipping.get():
-            tensor = args[0] if args else kwargs["tensor"]
-            return tensor if isinstance(tensor, Tensor) else initialiser(*args, **kwargs)
-        return initialiser(*args, **kwargs)
+        tensor = _checked(initialiser.__name__, args[0] if args else kwargs.get("tensor"))
+        return tensor if _skipping.get() else initialiser(*args, **kwargs)
 
     return unless_skipped
+
+
+def _checked(name: str, tensor: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise DtypeError(f"{name}: expected a tensor to fill, got {sig(tensor)}")
+    return tensor
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -98,8 +102,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fill(name: str, tensor: Tensor, values: Any) -> Tensor:
     """Writes host values (an array of any float dtype, or a number) into the tensor."""
-    if not isinstance(tensor, Tensor):
-        raise DtypeError(f"{name}: expected a tensor to fill, got {sig(tensor)}")
+    _checked(name, tensor)
     with no_grad():
         return tensor.copy_(
             Tensor(backends.get(tensor.device).from_host(np.asarray(values, tensor.dtype), tensor.device))

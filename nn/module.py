@@ -221,7 +221,7 @@ class Module:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names, in order of assignment; a shared one comes once, under its first name."""
-        return self._collect(Module._own_parameters, prefix, recurse, remove_duplicate)
+        return self._collect(lambda module: module._own_parameters(), prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every parameter of this module and those below it, each once."""
@@ -314,7 +314,8 @@ class Module:
 
     def _replace(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Gives every parameter, gradient and buffer new values; computes all of them before it touches any."""
-        tensors = [*self.parameters(), *self.buffers()]
+        parameters = self._collect(Module._own_parameters, "", True, True)  # those of lazy layers too
+        tensors = [*(parameter for _, parameter in parameters), *self.buffers()]
         values = [change(tensor.detach()) for tensor in tensors]
         gradients = [None if tensor.grad is None else change(tensor.grad.detach()) for tensor in tensors]
         for tensor, value, gradient in zip(tensors, values, gradients, strict=True):
@@ -366,6 +367,8 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise DtypeError(f"load_state_dict: expected a mapping of names to tensors, got {sig(state_dict)}")
+        for path, module in self.named_modules(remove_duplicate=False):
+            module._before_loading(state_dict, f"{path}." if path else "")
         own = self._state()
         # files written before PyTorch counted batches do not have the counter, which only `momentum=None` needs
         missing = [name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
@@ -389,6 +392,9 @@ class Module:
             own[name].array[...] = array
             writes.wrote(own[name].array)
         return IncompatibleKeys(missing, unexpected)
+
+    def _before_loading(self, state_dict: Mapping[str, Any], prefix: str) -> None:
+        """For layers that learn their sizes from what they load."""
 
     # ---- hooks ---------------------------------------------------------------------------------------------------
     def register_forward_pre_hook(self, hook: Callable, *, with_kwargs: bool = False) -> Handle:

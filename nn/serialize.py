@@ -76,9 +76,9 @@ def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
     with path.open("rb") as file:
         kind = _kind(file, path)
         if kind == "torch":
-            return _tensors(read_torch(path), device)
+            return _tensors(read_torch(path), device, {})
         if kind == "caffe":
-            return _tensors(read_caffemodel(path), device)
+            return _tensors(read_caffemodel(path), device, {})
         arrays, structure = _FORMATS[kind][1](file, path)
     tensors = {name: tensor(array, device=device) for name, array in arrays.items()}
     if structure is None:
@@ -104,7 +104,7 @@ def _kind(file: BinaryIO, path: Path) -> str:
         try:
             with zipfile.ZipFile(file) as archive:
                 torch = any(name.endswith("/data.pkl") for name in archive.namelist())
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        except Exception:  # damaged; what is wrong says the reader
             return "torch" if _SUFFIXES.get(path.suffix) == "torch" else ".npz"
         finally:
             file.seek(0)
@@ -121,15 +121,18 @@ def _kind(file: BinaryIO, path: Path) -> str:
     return _SUFFIXES[path.suffix]
 
 
-def _tensors(value: Any, device: str | None) -> Any:
-    """`value` with tensors for arrays."""
-    if isinstance(value, np.ndarray):
-        return tensor(value, device=device)
-    if isinstance(value, dict):
-        return {key: _tensors(item, device) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_tensors(item, device) for item in value)
-    return value
+def _tensors(value: Any, device: str | None, known: dict[int, Any]) -> Any:
+    """`value` with tensors for arrays; what is mentioned twice is made once."""
+    if id(value) not in known:
+        if isinstance(value, np.ndarray):
+            known[id(value)] = tensor(value, device=device)
+        elif isinstance(value, dict):
+            known[id(value)] = {key: _tensors(item, device, known) for key, item in value.items()}
+        elif isinstance(value, (list, tuple)):
+            known[id(value)] = type(value)(_tensors(item, device, known) for item in value)
+        else:
+            return value
+    return known[id(value)]
 
 
 def _corrupt(path: Path, why: str) -> CorruptDataError:

@@ -29,6 +29,7 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(tiles, "WIDE", 5)
     monkeypatch.setattr(tiles, "SMALL", 12)
     monkeypatch.setattr(tiles, "CALL", 10)
+    monkeypatch.setattr(tiles, "HEAVY", 60)
     monkeypatch.setattr(convolution, "LINE", 3)
     monkeypatch.setattr(pooling, "ROOM", 100)
     monkeypatch.setattr(threads, "HOP", 0)

@@ -147,6 +147,18 @@ def test_every_truncation_and_many_flips_are_noticed_or_harmless(tmp_path, suffi
             nn.load(path)  # a bit of a value may flip unnoticed in safetensors, which has no checksum
 
 
+def test_the_content_decides_not_the_name(tmp_path):
+    state = {"w": tg.arange(3.0)}
+    for suffix in SUFFIXES:
+        nn.save(state, tmp_path / f"a.{suffix}")
+        for name in ("b", "b.npz", "b.safetensors", "b.pth", "b.caffemodel"):
+            (tmp_path / name).write_bytes((tmp_path / f"a.{suffix}").read_bytes())
+            equal(nn.load(tmp_path / name), state)
+    (tmp_path / "notes.txt").write_bytes(b"hello")
+    with pytest.raises(tg.CorruptDataError, match="no known format; it begins with 68 65 6c 6c 6f"):
+        nn.load(tmp_path / "notes.txt")
+
+
 def npz(**members: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -185,7 +197,7 @@ HUGE = (
 @pytest.mark.parametrize("suffix, content, match", [
     ("npz", b"", "not a zip file"),
     ("npz", pickle.dumps(Bomb()), "not a zip file"),
-    ("npz", npz(archive_pkl=pickle.dumps(Bomb())), "PyTorch file"),
+    ("npz", npz(archive_pkl=pickle.dumps(Bomb())), "'archive.pkl', which is no array"),
     ("npz", npz(notes_txt=b"hello"), "'notes.txt', which is no array"),
     ("npz", npz(w_npy=npy(np.array([Bomb()], dtype=object))), "objects of dtype object"),
     ("npz", npz(w_npy=b"hello"), "magic"),
@@ -212,7 +224,7 @@ def test_foreign_and_hostile_files(tmp_path, capfd, suffix, content, match):
 
 @pytest.mark.parametrize("call, error, match", [
     (lambda p: nn.save({}, p / "a.pt"), tg.ArgumentError, r"ends in '.pt'[\s\S]*a.npz or a.safetensors"),
-    (lambda p: nn.load(p / "a"), tg.ArgumentError, "ends in 'no suffix'"),
+    (lambda p: nn.save({}, p / "a"), tg.ArgumentError, "ends in 'no suffix'"),
     (lambda p: nn.load(p / "a.npz"), FileNotFoundError, "there is no file"),
     (lambda p: nn.save({}, p / "no" / "a.npz"), FileNotFoundError, "there is no folder"),
     (lambda p: nn.save({"a": [object()]}, p / "a.npz"), tg.DtypeError, r"save: a.0 is object"),

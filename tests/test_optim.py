@@ -1,4 +1,7 @@
-"""Optimisers: their formulae, groups, state, in-place writes, and what they refuse. Trajectories: test_peers_nn.py."""
+"""Optimisers: their formulae, groups, state, in-place writes, and what they refuse. Trajectories: test_peers_nn.py.
+
+LBFGS, which steps in its own way, is in test_lbfgs.py.
+"""
 
 import copy
 import pickle
@@ -12,7 +15,7 @@ from tensorgraph.nn import optim
 from tensorgraph.nn.optim import lr_scheduler
 from tests.fence import FenceArray
 
-ALL = [getattr(optim, name) for name in optim.__all__ if name not in ("Optimizer", "lr_scheduler")]
+ALL = [getattr(optim, name) for name in optim.__all__ if name not in ("LBFGS", "Optimizer", "lr_scheduler")]
 
 
 def leaf(*values, dtype=np.float64):

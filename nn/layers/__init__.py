@@ -3,12 +3,25 @@
 Constructor arguments, weight shapes, state-dict keys, default initialisation and repr are PyTorch's.
 """
 
-from tensorgraph.nn.layers import activation, attention, conv, dropout, embedding, linear, norm, pool, recurrent, reshape
+from tensorgraph.nn.layers import (
+    activation,
+    attention,
+    conv,
+    dropout,
+    embedding,
+    lazy,
+    linear,
+    norm,
+    pool,
+    recurrent,
+    reshape,
+)
 from tensorgraph.nn.layers.activation import *
 from tensorgraph.nn.layers.attention import *
 from tensorgraph.nn.layers.conv import *
 from tensorgraph.nn.layers.dropout import *
 from tensorgraph.nn.layers.embedding import *
+from tensorgraph.nn.layers.lazy import *
 from tensorgraph.nn.layers.linear import *
 from tensorgraph.nn.layers.norm import *
 from tensorgraph.nn.layers.pool import *
@@ -21,6 +34,7 @@ __all__ += attention.__all__
 __all__ += conv.__all__
 __all__ += dropout.__all__
 __all__ += embedding.__all__
+__all__ += lazy.__all__
 __all__ += linear.__all__
 __all__ += norm.__all__
 __all__ += pool.__all__

@@ -222,6 +222,8 @@ class TransformerEncoderLayer(Module):
     Source: Vaswani et al., Attention is all you need, NeurIPS 2017; Xiong et al., 2020, arXiv:2002.04745 (norm_first).
     """
 
+    activation: Callable[[Any], Any]
+
     def __init__(
         self,
         d_model: int,
@@ -241,8 +243,8 @@ class TransformerEncoderLayer(Module):
         check.integer(name, d_model=d_model)
         check.integer(name, nhead=nhead)
         check.integer(name, dim_feedforward=dim_feedforward)
-        if not callable(activation):
-            activation = getattr(F, check.choice(name, ("relu", "gelu"), activation=activation))
+        words = {"relu": F.relu, "gelu": F.gelu}
+        function = activation if callable(activation) else words[check.choice(name, [*words], activation=activation)]
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
         )
@@ -254,7 +256,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = activation
+        self.activation = function
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """src after attention and the network; the masks are those of `MultiheadAttention`."""

@@ -111,7 +111,7 @@ class _Layers(_Recurrent):
                 x = ops.dropout(x, self.dropout, self.training)
             outputs = []
             for j, backwards in zip(range(i, i + self._directions), (False, True), strict=False):
-                y, last = recurrent.layer(self.mode, x, starts[j], *self._weights(suffixes[j]), backwards)
+                y, last = recurrent.layer(self.mode, x, starts[j], *self._weights(suffixes[j]), reverse=backwards)
                 outputs.append(y)
                 lasts.append(last)
             x = ops.concat(outputs, -1) if len(outputs) > 1 else outputs[0]

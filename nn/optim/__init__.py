@@ -2,8 +2,9 @@
 
 from tensorgraph.nn.optim import lr_scheduler
 from tensorgraph.nn.optim.adaptive import Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
+from tensorgraph.nn.optim.lbfgs import LBFGS
 from tensorgraph.nn.optim.optimizer import Optimizer
 from tensorgraph.nn.optim.sgd import SGD
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop"]
-__all__ += ["lr_scheduler"]
+__all__ = ["LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam"]
+__all__ += ["RMSprop", "lr_scheduler"]

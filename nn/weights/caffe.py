@@ -81,9 +81,7 @@ def _layer(content: memoryview, name_field: int, type_field: int, blobs_field: i
         elif number == blobs_field:
             blobs.append(_blob(wire.message(value)))
     names = _NAMES.get(kind, ("weight", "bias"))
-    arrays = {
-        names[i] if i < len(names) else f"blob{i}": _in_shape(blob, kind, i) for i, blob in enumerate(blobs)
-    }
+    arrays = {names[i] if i < len(names) else f"blob{i}": _in_shape(blob, kind, i) for i, blob in enumerate(blobs)}
     if kind == "BatchNorm" and "factor" in arrays:
         factor = arrays.pop("factor")
         if factor.size != 1:

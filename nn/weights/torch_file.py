@@ -13,7 +13,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _BFLOAT16 = "bfloat16"
+_ORDERS: dict[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
 _UNFINISHED = object()
 _DTYPES = {
     "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": _BFLOAT16,
@@ -42,7 +43,8 @@ class _Storage:
         self.kind, self.key, self.size = kind, key, size
         self.values: np.ndarray | None = None
 
-    def fill(self, data: bytes, order: str) -> None:
+    def fill(self, data: bytes, order: Literal["<", ">"]) -> None:
+        """Gives the storage its numbers, which come in a byte order."""
         bfloat16 = _DTYPES[self.kind] == _BFLOAT16
         dtype = np.dtype("u2" if bfloat16 else _DTYPES[self.kind]).newbyteorder(order)
         if len(data) != self.size * dtype.itemsize:
@@ -117,10 +119,10 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
         except CorruptDataError as error:
             if error.message.startswith(what):
                 raise
-            why: Any = error.message
-        except (ValueError, OSError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
-            why = error
-    raise CorruptDataError(f"{what} is truncated, damaged or of another format: {why}")
+            why, hint = error.message, error.hint
+        except Exception as error:  # BadZipFile, struct.error and whatever else damaged bytes provoke
+            why, hint = str(error) or repr(error), None
+    raise CorruptDataError(f"{what} is truncated, damaged or of another format: {why}", hint=hint)
 
 
 def _read_zip(file: IO[bytes], what: str) -> Any:
@@ -139,10 +141,10 @@ def _read_zip(file: IO[bytes], what: str) -> Any:
                 raise CorruptDataError(f"its member {name!r} is compressed, which PyTorch never does")
             return archive.read(info)
 
-        order = "<"
+        order: Literal["<", ">"] | None = "<"
         if folder + "byteorder" in members:
-            order = {b"little": "<", b"big": ">"}.get(read("byteorder").strip(), "")
-            if not order:
+            order = _ORDERS.get(read("byteorder").strip())
+            if order is None:
                 raise CorruptDataError("its byte order is neither little nor big")
         storages: dict[str, _Storage] = {}
         value = read_pickle(
@@ -165,7 +167,7 @@ def _read_legacy(file: IO[bytes], what: str) -> Any:
     if (protocol := plain()) != _PROTOCOL:
         raise CorruptDataError(f"it is of the unknown version {protocol}")
     system = plain()
-    order = "<" if not isinstance(system, dict) or system.get("little_endian", True) else ">"
+    order: Literal["<", ">"] = "<" if not isinstance(system, dict) or system.get("little_endian", True) else ">"
     value = read_pickle(file, what, _CALLS, _ignore_state, lambda pid: _storage(pid, storages), _HINT)
     keys = plain()
     if not isinstance(keys, list) or set(map(str, keys)) != set(storages):
@@ -182,6 +184,8 @@ def _read_legacy(file: IO[bytes], what: str) -> Any:
 
 def _storage(pid: Any, storages: dict[str, _Storage]) -> _Storage:
     """The storage with a persistent id ("storage", class, key, device, size[, view])."""
+    if isinstance(pid, tuple) and pid[:1] == ("module",):
+        raise CorruptDataError("it holds a whole module with its program", hint=_HINT)
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] not in ("storage", b"storage"):
         raise ValueError("an object outside the pickle that is no storage")
     kind, key, size = pid[1], pid[2], pid[4]

@@ -1,7 +1,7 @@
 """Downloads one file: from the first mirror that answers, with progress, checked, and moved into place when complete.
 
-Imported by sets.py. Until the last line of `fetch` the target does not exist: whatever interrupts a download, only
-complete and checked files are ever seen.
+Imported by sets.py and cifar.py. Until the last line of `fetch` the target does not exist: whatever interrupts a
+download, only complete and checked files are ever seen.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a byte
 
 
-def fetch(mirrors: Sequence[str], target: Path, md5: str) -> None:
+def fetch(mirrors: Sequence[str], target: Path, md5: str, packed: bool = False) -> None:
     """Makes `target` from the first mirror whose uncompressed content has the sum `md5`.
 
+    `packed`: the sum is that of the file as it comes (an archive), not of its uncompressed content.
     A mirror is the address of a folder, to which the name of the target is added. Progress goes to stderr when that
     is a terminal.
 
@@ -38,7 +39,7 @@ def fetch(mirrors: Sequence[str], target: Path, md5: str) -> None:
         try:
             with os.fdopen(handle, "wb") as out, urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
                 _copy(answer, out, target.name, int(answer.headers.get("Content-Length") or 0))
-            if md5_of(uncompressed(part)) != md5:
+            if md5_of(part.read_bytes() if packed else uncompressed(part)) != md5:
                 raise CorruptDataError(f"what came has another md5 than {md5}")
             part.chmod(0o644)
             os.replace(part, target)

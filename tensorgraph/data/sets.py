@@ -108,7 +108,7 @@ def fashion_mnist(
 def _load(
     data: _Published, root: str | Path | None, train: bool, download: bool, verify: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    root = _root(root)
+    root = data_folder(root)
     part = "train" if train else "t10k"
     names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
     places = (root / data.name / "raw", root)
@@ -150,7 +150,8 @@ def _load(
     return pixels, labels.astype(np.int64)
 
 
-def _root(root: str | Path | None) -> Path:
+def data_folder(root: str | Path | None) -> Path:
+    """The folder that is meant: `root`, else what the environment says, else the cache."""
     if root is None:
         root = os.environ.get("TENSORGRAPH_DATA") or Path.home() / ".cache" / "tensorgraph"
     return Path(root).expanduser()

@@ -101,7 +101,7 @@ def _lies(a: np.ndarray, size: int) -> tuple[int, int]:
 def add_blocks(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out: np.ndarray) -> None:
     """`out += sum over r of a[begins[r] : begins[r] + count] @ b[r]`: blocks that may overlap, read where they are.
 
-    a (rows, p, k), b (len(begins), k, n), out (count * p, n), all contiguous.
+    a (rows, p, k) and out (count * p, n) are contiguous, of b (len(begins), k, n) each matrix or its transpose is.
     """
     gemm = _GEMM.get(out.dtype)
     p, k, n = a.shape[1], a.shape[2], b.shape[2]
@@ -109,16 +109,17 @@ def add_blocks(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out:
         for begin, factor in zip(begins, b, strict=True):
             out += a[begin : begin + count].reshape(-1, k) @ factor
         return
+    order, ldb = _lies(b[0], out.itemsize)
     at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], b.strides[0]
     for r, begin in enumerate(begins):
         left, right = at + begin * row, bt + r * step
-        gemm(_ROW_MAJOR, _PLAIN, _PLAIN, count * p, n, k, 1.0, left, k, right, n, 1.0, to, n)
+        gemm(_ROW_MAJOR, _PLAIN, order, count * p, n, k, 1.0, left, k, right, ldb, 1.0, to, n)
 
 
 def add_blocks_transposed(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out: np.ndarray) -> None:
     """`out[r] += a[begins[r] : begins[r] + count].T @ b` for every r.
 
-    a (rows, p, k), b (count * p, n), out (len(begins), k, n), all contiguous.
+    a (rows, p, k) and b (count * p, n) are contiguous, of out (len(begins), k, n) each matrix or its transpose is.
     """
     gemm = _GEMM.get(out.dtype)
     p, k, n = a.shape[1], a.shape[2], b.shape[1]
@@ -126,7 +127,11 @@ def add_blocks_transposed(a: np.ndarray, begins: list[int], count: int, b: np.nd
         for begin, total in zip(begins, out, strict=True):
             total += a[begin : begin + count].reshape(-1, k).T @ b
         return
+    order, ldc = _lies(out[0], out.itemsize)
     at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], out.strides[0]
     for r, begin in enumerate(begins):
         left, total = at + begin * row, to + r * step
-        gemm(_ROW_MAJOR, _TRANSPOSED, _PLAIN, k, n, count * p, 1.0, left, k, bt, n, 1.0, total, n)
+        if order == _PLAIN:
+            gemm(_ROW_MAJOR, _TRANSPOSED, _PLAIN, k, n, count * p, 1.0, left, k, bt, n, 1.0, total, ldc)
+        else:
+            gemm(_ROW_MAJOR, _TRANSPOSED, _PLAIN, n, k, count * p, 1.0, bt, n, left, k, 1.0, total, ldc)

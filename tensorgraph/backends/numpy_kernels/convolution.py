@@ -246,17 +246,22 @@ def _tiles(how: Plan, work: float, task: Any) -> None:
     parallel(lambda i: task(how.tiles[i]), len(how.tiles), work / PACE)
 
 
-def _sum_of_tiles(how: Plan, shape: tuple[int, ...], dtype: Any, work: float, task: Any) -> np.ndarray:
+def _sum_of_tiles(how: Plan, totals: np.ndarray, work: float, task: Any) -> np.ndarray:
     """The sum of what `task(tile, total)` adds to its total: one total a thread, always from the same tiles."""
-    n = min(len(how.tiles), blas.threads())
-    totals = np.zeros((n, *shape), dtype=dtype)
+    n = len(totals)
 
     def share(i: int) -> None:
         for tile in how.tiles[i * len(how.tiles) // n : (i + 1) * len(how.tiles) // n]:
             task(tile, totals[i])
 
     parallel(share, n, work / PACE)
-    return totals.sum(axis=0) if n > 1 else totals[0]
+    for total in totals[1:]:
+        totals[0] += total
+    return totals[0]
+
+
+def _shares(how: Plan) -> int:
+    return min(len(how.tiles), blas.threads())
 
 
 # ---- channels that mix ----------------------------------------------------------------------------------------------
@@ -288,8 +293,7 @@ def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
         for block, product in zip(rows, products, strict=True):
             add_blocks_transposed(block, begins, tile.rows, product, total)
 
-    shape = (how.R, how.taps, how.group * how.K)
-    return how.unweighted(_sum_of_tiles(how, shape, g.dtype, how.work, task))
+    return how.unweighted(_sum_of_tiles(how, how.totals(_shares(how), g.dtype), how.work, task))
 
 
 # ---- depthwise: every channel by itself -----------------------------------------------------------------------------
@@ -327,4 +331,5 @@ def _depthwise_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
             np.multiply(pixels, part, out=product)
             total[r, s] += product.reshape(-1, how.C).sum(axis=0)
 
-    return _sum_of_tiles(how, (how.R, how.S, how.C), g.dtype, how.work * APIECE / how.K, task).transpose(2, 0, 1)
+    totals = np.zeros((_shares(how), how.R, how.S, how.C), dtype=g.dtype)
+    return _sum_of_tiles(how, totals, how.work * APIECE / how.K, task).transpose(2, 0, 1)

@@ -29,6 +29,9 @@ SMALL = 192
 CALL = 6000
 """... and outputs that can be copied in the time that calling it once more takes."""
 
+HEAVY = 1 << 16
+"""Weights above which it matters that they are transposed cheaply, more than how BLAS likes them best."""
+
 _local = threading.local()
 
 
@@ -65,6 +68,7 @@ class Plan:
         self.K, self.stride, self.dilation = K, stride, dilation
         self.top, self.left = before
         self.group = _group(self.C, K, self.S, stride[1], dilation[1])
+        self.heavy = self.group == 1 and self.R * self.S * self.C * K > HEAVY
         self.columns = -(-self.OW // self.group)
         self.window_taps = self.S + self.group - 1
         self.taps = self.window_taps * self.C
@@ -86,7 +90,8 @@ class Plan:
         if wanted >= all_rows:
             n = max(1, min(self.N, wanted // all_rows))
             return [Tile(i, min(n, self.N - i), 0, self.OH) for i in range(0, self.N, n)]
-        most = max(1, (wanted - sum(self.halo)) // len(self.phases))
+        # at least as many rows as the halo has, which every tile copies again
+        most = max(1, max(wanted - sum(self.halo), sum(self.halo)) // len(self.phases))
         step = -(-self.OH // -(-self.OH // most))
         return [Tile(i, 1, row, min(step, self.OH - row)) for i in range(self.N) for row in range(0, self.OH, step)]
 
@@ -154,7 +159,9 @@ class Plan:
         return room.reshape(images if self.apart else 1, -1, self.group * self.K), seen, False
 
     def weights(self, w: np.ndarray) -> np.ndarray:
-        """w (K, C, R, S) as it multiplies the rows: (R, taps, group * K)."""
+        """w (K, C, R, S) as it multiplies the rows: (R, taps, group * K), each matrix or its transpose contiguous."""
+        if self.heavy and w.strides[1] < w.strides[0]:
+            return np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(self.R, self.K, self.taps).swapaxes(1, 2)
         w = w.transpose(2, 3, 1, 0)
         if self.group == 1:
             return np.ascontiguousarray(w).reshape(self.R, self.taps, self.K)
@@ -163,8 +170,17 @@ class Plan:
             out[:, p : p + self.S, :, p] = w
         return out.reshape(self.R, self.taps, self.group * self.K)
 
+    def totals(self, n: int, dtype: Any) -> np.ndarray:
+        """Room for `n` sums in the form of `weights`, zeros."""
+        if self.heavy:
+            return np.zeros((n, self.R, self.K, self.taps), dtype=dtype).swapaxes(2, 3)
+        return np.zeros((n, self.R, self.taps, self.group * self.K), dtype=dtype)
+
     def unweighted(self, total: np.ndarray) -> np.ndarray:
         """The adjoint of `weights`."""
+        if self.heavy:
+            w = total.swapaxes(1, 2).reshape(self.R, self.K, self.S, self.C).transpose(1, 3, 0, 2)
+            return np.ascontiguousarray(w)
         total = total.reshape(self.R, self.window_taps, self.C, self.group, self.K)
         w = total[:, : self.S, :, 0]
         for p in range(1, self.group):
