@@ -19,6 +19,7 @@ from sys import _getframe
 import numpy as np
 
 import tensorgraph as tg
+from tensorgraph import nn
 from tensorgraph.provenance import internal
 
 OPERATIONS = 400
@@ -87,6 +88,22 @@ def provenance_cost(repeats: int) -> float:
     return median(a - b for a, b in pairs) / 20000 * 1e6
 
 
+def module_call_cost(repeats: int) -> float:
+    """Microseconds that calling a module costs beyond calling its forward."""
+
+    class Nothing(nn.Module):
+        def forward(self, x):
+            return x
+
+    module = Nothing()
+    forward = module.forward
+    pairs = [
+        (timeit.timeit(lambda: module(1), number=5000), timeit.timeit(lambda: forward(1), number=5000))
+        for _ in range(repeats)
+    ]
+    return median(a - b for a, b in pairs) / 5000 * 1e6
+
+
 def main() -> None:
     """Runs the contenders in turn, several times, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,6 +126,7 @@ def main() -> None:
             ratio = median(a / b for a, b in zip(ours, values, strict=True))
             print(f"tensorgraph / torch, forward and backward: {ratio:.2f} (median of the rounds)")
     print(f"birth line of a node: {provenance_cost(repeats):.2f} microseconds")
+    print(f"call of a module: {module_call_cost(repeats):.2f} microseconds")
 
 
 if __name__ == "__main__":

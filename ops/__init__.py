@@ -34,6 +34,7 @@ from tensorgraph.ops import systems, decompose, spectrum, fourier
 from tensorgraph.ops.conv import *
 from tensorgraph.ops.pool import *
 from tensorgraph.ops.resize import *
+from tensorgraph.ops.grid import *
 from tensorgraph.ops.normalization import *
 from tensorgraph.ops.attention import *
 from tensorgraph.ops.recurrent import *

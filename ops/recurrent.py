@@ -1,7 +1,7 @@
 """Cells of recurrent networks, and the loop of one layer over the steps of a sequence.
 
 The gates of one step are one operation, whose second output are the gates as they were opened: the rules read them
-instead of computing them again. May import: the elementwise files, trig, special, join, matmul, activation.
+instead of computing them again. May import: the elementwise files, trig, join, matmul, activation.
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ STEPS: dict[str, Callable[..., tuple]] = {
 """kind -> the new state from what input and recurrence bring, and the old state"""
 
 
-def layer(kind: str, x: Any, state: tuple, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, reverse: bool) -> Any:
+def layer(
+    kind: str, x: Any, state: tuple, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, *, reverse: bool
+) -> tuple[Any, tuple]:
     """One layer in one direction.  x (T, N, I), state of (N, H) each -> ((T, N, H), last state).
 
     All steps of the input are multiplied by w_ih at once. `w_hr` (P, H) projects h, if it is given.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tensorgraph as tg
 from tensorgraph.backends import cpu
 from tensorgraph.backends.convolution import Geometry
-from tensorgraph.backends.numpy_kernels import blas, convolution, pooling, products, threads, tiles
+from tensorgraph.backends.numpy_kernels import blas, convolution, pooling, products, sums, threads, tiles
 
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -34,6 +34,8 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(pooling, "ROOM", 100)
     monkeypatch.setattr(threads, "HOP", 0)
     monkeypatch.setattr(products, "SMALL", 0)
+    monkeypatch.setattr(sums, "LARGE", 0)
+    monkeypatch.setattr(sums, "BLOCK", 3)
     monkeypatch.setattr(blas, "_THREADS", 2)
     tiles.plan.cache_clear()
     yield
@@ -142,6 +144,14 @@ def test_products(rows, inner, columns, seed):
     a, b = (a if seed % 2 else np.asfortranarray(a)), (b if seed % 3 else np.asfortranarray(b))
     overlapping = np.lib.stride_tricks.sliding_window_view(rng.standard_normal(rows + inner - 1), inner)
     both_ways(lambda: [cpu.matmul(x, b) for x in (a, np.broadcast_to(a, (2, *a.shape)), overlapping)], 1e-11)
+
+
+@few
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.data(), st.integers(0, 2**32 - 1), st.booleans())
+def test_sums(shape, data, seed, keepdims):
+    axes = data.draw(st.lists(st.integers(-len(shape), len(shape) - 1), min_size=1, unique_by=lambda a: a % len(shape)))
+    x = numbers(np.random.default_rng(seed), *shape)
+    both_ways(lambda: [cpu.sum(x, tuple(axes), keepdims), cpu.sum(x, axes[0], keepdims)], 1e-11)
 
 
 # ---- what users rely on ---------------------------------------------------------------------------------------------

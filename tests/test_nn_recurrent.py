@@ -29,6 +29,11 @@ CELLS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    tg.manual_seed(0)
+
+
 def arrays(value):
     """Everything in nested tuples."""
     return [a for part in value for a in arrays(part)] if isinstance(value, tuple) else [value]

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
-from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling
+from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction
 from tensorgraph.mode import kernels_allowed
 
 BITS = {np.dtype(f"float{n}"): np.dtype(f"int{n}") for n in (16, 32, 64)}
 """dtype -> integers of the same size"""
 
 
-class NumpyBackend(FastConvolution, FastLinear, FastPooling, Backend):
+class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Backend):
     """Arrays of NumPy in the memory of the host."""
 
     xp = np

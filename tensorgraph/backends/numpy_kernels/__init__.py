@@ -8,5 +8,6 @@ before another that is faster still, and nothing else changes.
 from tensorgraph.backends.numpy_kernels.convolution import FastConvolution
 from tensorgraph.backends.numpy_kernels.pooling import FastPooling
 from tensorgraph.backends.numpy_kernels.products import FastLinear
+from tensorgraph.backends.numpy_kernels.sums import FastReduction
 
-__all__ = ["FastConvolution", "FastLinear", "FastPooling"]
+__all__ = ["FastConvolution", "FastLinear", "FastPooling", "FastReduction"]

@@ -1,10 +1,9 @@
 """Convolution in tiles: each is copied in rows that stay in the cache, multiplied by BLAS, and shared by threads.
 
 Results are channels-last in memory behind the logical (N, C, H, W): that makes the copies of the next layer, pooling
-and sums over channels contiguous. Few channels, and channels that do not mix (depthwise), have loops of their own. The
-adjoint in the input is itself a correlation with the flipped kernel, for a stride of s one per remainder modulo s.
-One axis is taken as two, in
-overlapping lines where it is long, three as a sum over the taps of the first.
+and sums over channels contiguous. Channels that do not mix (depthwise) have loops of their own. The adjoint in the
+input is itself a correlation with the flipped kernel, for a stride of s one per remainder modulo s. One axis is taken
+as two, in overlapping lines where it is long; three are a sum over the taps of the first.
 """
 
 from __future__ import annotations
@@ -92,7 +91,8 @@ class FastConvolution(Convolution):
 
 
 def _suits(a: np.ndarray, b: np.ndarray) -> bool:
-    return kernels_allowed() and a.ndim <= 5 and a.size > 0 < b.size and "f" in a.dtype.kind + b.dtype.kind
+    kinds = a.dtype.kind + b.dtype.kind
+    return kernels_allowed() and a.ndim <= 5 and a.size > 0 < b.size and "f" in kinds and "c" not in kinds
 
 
 def _dtypes(a: np.ndarray, b: np.ndarray) -> tuple[np.dtype, np.dtype]:

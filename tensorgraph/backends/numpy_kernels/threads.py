@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -23,18 +24,25 @@ class _Job:
 
     def __init__(self, task: Callable[[int], Any], n: int):
         self.task = task
-        self.tiles = iter(range(n))
+        self.tiles = deque(range(n))
         self.error: BaseException | None = None
         self.done: SimpleQueue[None] = SimpleQueue()
 
-    def work(self) -> None:
+    def take(self) -> int | None:
+        """A tile that nobody has taken yet."""
         try:
-            for i in self.tiles:
+            return self.tiles.popleft()
+        except IndexError:
+            return None
+
+    def work(self) -> None:
+        """Takes tiles until none is left; after an error nobody finds one any more."""
+        while (i := self.take()) is not None:
+            try:
                 self.task(i)
-        except BaseException as error:
-            self.error = error
-            for _ in self.tiles:
-                pass
+            except BaseException as error:
+                self.error = error
+                self.tiles.clear()
 
 
 class _Pool:
