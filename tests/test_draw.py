@@ -199,12 +199,12 @@ def test_odd_names_are_escaped():
 def test_cells_of_a_notebook_are_named_as_ipython_names_them(monkeypatch):
     class Shell:
         class compile:
-            format_code_name = staticmethod({"/tmp/ipykernel_12/345.py": ("Cell", "In[3]")}.get)
+            format_code_name = staticmethod({"/somewhere/ipykernel_12/345.py": ("Cell", "In[3]")}.get)
 
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = Shell  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
-    assert walk.where(Birth("/tmp/ipykernel_12/345.py", 4, "x * x", "x * x", "<module>")) == "In[3]:4"
+    assert walk.where(Birth("/somewhere/ipykernel_12/345.py", 4, "x * x", "x * x", "<module>")) == "In[3]:4"
     assert walk.where(Birth("/home/me/net.py", 4, "x * x", "x * x", "Net.forward")) == "net.py:4 in forward"
     monkeypatch.setattr(ipython, "get_ipython", lambda: None)
     assert walk.where(Birth("/home/me/net.py", 4, "x * x", "x * x", "Net.<lambda>")) == "net.py:4 in <lambda>"
