@@ -87,14 +87,28 @@ def _noise(what: str, kind: str, parameters: tuple, size: Any, dtype: Any, devic
 
 
 # ---- continuous ----------------------------------------------------------------------------------------------------
-def rand(*size: Any, dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:
+def rand(
+    *size: Any,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Evenly distributed in [0, 1); `rand(2, 3)` or `rand((2, 3))`. float32 unless said."""
-    return _noise("rand", "uniform", (), size, dtype, device, generator)
+    x = _noise("rand", "uniform", (), size, dtype, device, generator)
+    return x.requires_grad_() if requires_grad else x
 
 
-def randn(*size: Any, dtype: Any = None, device: str | None = None, generator: Generator | None = None) -> Tensor:
+def randn(
+    *size: Any,
+    dtype: Any = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normally distributed, mean 0 and standard deviation 1; `randn(2, 3)` or `randn((2, 3))`. float32 unless said."""
-    return _noise("randn", "normal", (), size, dtype, device, generator)
+    x = _noise("randn", "normal", (), size, dtype, device, generator)
+    return x.requires_grad_() if requires_grad else x
 
 
 def rand_like(x: Any, dtype: Any = None, generator: Generator | None = None) -> Tensor:

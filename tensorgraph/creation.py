@@ -127,10 +127,15 @@ def _shape(args: tuple) -> tuple[int, ...]:
     return shape
 
 
-def _filled(function: str, shape: tuple, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
-    host = getattr(np, function)(_shape(shape), dtype=backends.check_dtype(dtype) or np.float32)
+def _placed(host: np.ndarray, device: str | None, requires_grad: bool) -> Tensor:
+    """A tensor with the values of `host` on a device, the default one unless said."""
     result = Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
     return result.requires_grad_() if requires_grad else result
+
+
+def _filled(function: str, shape: tuple, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
+    host = getattr(np, function)(_shape(shape), dtype=backends.check_dtype(dtype) or np.float32)
+    return _placed(host, device, requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
@@ -158,8 +163,7 @@ def full(
     """`fill_value` everywhere; the dtype is that of the value (Python floats: float32) unless said."""
     value = _from_python(fill_value if not isinstance(fill_value, Tensor) else fill_value.item(), None)
     host = np.full(_shape((shape,)), value, dtype=backends.check_dtype(dtype) or value.dtype)
-    result = Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
-    return result.requires_grad_() if requires_grad else result
+    return _placed(host, device, requires_grad)
 
 
 def _like(function: str, x: Any, dtype: Any, device: str | None, *fill: Any) -> Tensor:
@@ -190,25 +194,38 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = N
     return _like("full_like", x, dtype, device, fill_value)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None) -> Tensor:
+def arange(
+    start: Any,
+    stop: Any = None,
+    step: Any = 1,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers from `start` (0 when only one is given) up to but without `stop`: integers int64, floats float32."""
     start, stop, step = (v.item() if isinstance(v, Tensor) else v for v in (start, stop, step))
     if stop is None:
         start, stop = 0, start
     floats = any(isinstance(v, (float, np.floating)) for v in (start, stop, step))
     host = np.arange(start, stop, step, dtype=backends.check_dtype(dtype) or (np.float32 if floats else np.int64))
-    return Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
+    return _placed(host, device, requires_grad)
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, dtype: Any = None, device: str | None = None, endpoint: bool = True
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    dtype: Any = None,
+    device: str | None = None,
+    endpoint: bool = True,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`num` evenly spaced numbers from `start` to `stop` (included unless `endpoint=False`). float32 unless said."""
     start, stop = (v.item() if isinstance(v, Tensor) else v for v in (start, stop))
     is_complex = isinstance(start, complex) or isinstance(stop, complex)
     kind = backends.check_dtype(dtype) or (np.complex64 if is_complex else np.float32)
     host = np.linspace(start, stop, num, endpoint=endpoint).astype(kind)
-    return Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
+    return _placed(host, device, requires_grad)
 
 
 def logspace(
@@ -219,13 +236,22 @@ def logspace(
     dtype: Any = None,
     device: str | None = None,
     endpoint: bool = True,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """`base` to the power of `num` evenly spaced numbers from `start` to `stop`, as in `linspace`."""
+    """`base` to the power of evenly spaced numbers from `start` to `stop`, as in `linspace`. float32 unless said."""
     powers = linspace(start, stop, num, "float64", "cpu", endpoint).array
-    return asarray(np.power(base, powers), dtype or "float32", device or backends.get_default_device())
+    host = np.power(base, powers).astype(backends.check_dtype(dtype) or np.float32)
+    return _placed(host, device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones on the k-th diagonal of an (n, m) matrix, zeros elsewhere. float32 unless said."""
     host = np.eye(n, m, k, dtype=backends.check_dtype(dtype) or np.float32)
-    return Tensor(backends.get(device).from_host(host, device or backends.get_default_device()))
+    return _placed(host, device, requires_grad)

@@ -310,3 +310,29 @@ def test_the_default_device(fence):
     with pytest.raises(tg.BackendError, match="unknown device"):
         tg.set_default_device("tpu")
     assert tg.get_default_device() == "cpu"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **kw: tg.zeros(3, **kw),
+        lambda **kw: tg.ones((3,), **kw),
+        lambda **kw: tg.full((3,), 2.0, **kw),
+        lambda **kw: tg.arange(3.0, **kw),
+        lambda **kw: tg.linspace(0, 1, 3, **kw),
+        lambda **kw: tg.logspace(0, 1, 3, **kw),
+        lambda **kw: tg.eye(3, **kw),
+        lambda **kw: tg.rand(3, **kw),
+        lambda **kw: tg.randn(3, **kw),
+    ],
+)
+def test_new_tensors_ask_for_a_gradient_when_told_to(make):
+    x = make(requires_grad=True)
+    assert x.is_leaf and x.requires_grad and not make().requires_grad
+    (2 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.full(x.shape, 2))
+
+
+def test_a_range_of_integers_has_no_gradient():
+    with pytest.raises(tg.GraphError, match=r"i64\[3\] is not of a floating dtype"):
+        tg.arange(3, requires_grad=True)
