@@ -7,14 +7,13 @@ order from one expression; here `backward` is recorded when `create_graph=True`,
 from __future__ import annotations
 
 from collections.abc import Callable
-from sys import _getframe
 from typing import Any
 
 from tensorgraph.errors import GraphError, sig
 from tensorgraph.mode import current_scope, no_grad, recording, tick
 from tensorgraph.node import Node, Plan
 from tensorgraph.operation import Parts, from_input, from_node, from_nowhere, from_output, pick
-from tensorgraph.provenance import internal
+from tensorgraph.provenance import caller
 from tensorgraph.tensor import Tensor
 
 
@@ -137,12 +136,10 @@ def _record(cls, ctx: Context, args, inputs, nodes, outputs) -> tuple[Tensor, ..
 
     names = tuple(f"saved tensor {i}" for i in range(len(saved)))
     plan = Plan(cls.__name__, tuple(f"argument {i}" for i in wanted), names, roles, pull)
-    frame = _getframe(2)
-    while internal[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
+    code, lasti = caller()
     parents = tuple(nodes[i] for i in wanted)
     shape, dtype = (None, None) if several else (outputs[0].shape, outputs[0].dtype)
-    node = Node(tick(), plan, parents, saved, frame.f_code, frame.f_lasti, current_scope(), shape, dtype)
+    node = Node(tick(), plan, parents, saved, code, lasti, current_scope(), shape, dtype)
     arrays = [y.array for y in outputs]
     if not several:
         return (outputs[0] if id(outputs[0]) in ctx._no_grad else Tensor(arrays[0], node),)

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from sys import _getframe
 from typing import Any, TypeVar
 
 from tensorgraph import backends
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
-from tensorgraph.provenance import explain, internal
+from tensorgraph.provenance import caller, explain
 from tensorgraph.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,16 +62,12 @@ def fusable(definition: F) -> F:
         y = be.asarray(y)
         if not any(wanted):
             return Tensor(y)
-        frame = _getframe(1)
-        while internal[frame.f_code.co_filename] and frame.f_back is not None:
-            frame = frame.f_back
+        code, lasti = caller()
         parents = tuple(n for n in nodes if n is not None)
         plan = _FusedPlan(name, inputs, definition, wanted, static)
         return Tensor(
             y,
-            Node(
-                tick(), plan, parents, (pullback, *raw), frame.f_code, frame.f_lasti, current_scope(), y.shape, y.dtype
-            ),
+            Node(tick(), plan, parents, (pullback, *raw), code, lasti, current_scope(), y.shape, y.dtype),
         )
 
     fusables[name] = call

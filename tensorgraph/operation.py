@@ -55,7 +55,7 @@ from tensorgraph import backends
 from tensorgraph.errors import DtypeError, GraphError
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
-from tensorgraph.provenance import GENERATED, explain, internal
+from tensorgraph.provenance import GENERATED, caller, explain, internal
 from tensorgraph.spelling import UNSET, aliases
 from tensorgraph.tensor import Tensor
 
@@ -412,13 +412,11 @@ def _variadic(operation: Operation) -> Any:
             return Tensor(y)
         known = {name: raw, f"{name}_shape": tuple(a.shape for a in raw), "y": y, **static}
         saved = tuple(known[asked] for asked in operation.saves((name,)))
-        frame = _getframe(1)
-        while internal[frame.f_code.co_filename] and frame.f_back is not None:
-            frame = frame.f_back
+        code, lasti = caller()
         parents = tuple(node for node in nodes if node is not None)
         return Tensor(
             y,
-            Node(tick(), plan(wanted), parents, saved, frame.f_code, frame.f_lasti, current_scope(), y.shape, dtype),
+            Node(tick(), plan(wanted), parents, saved, code, lasti, current_scope(), y.shape, dtype),
         )
 
     def plan(wanted: tuple[int, ...]) -> Plan:

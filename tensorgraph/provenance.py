@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from sys import _getframe
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tensorgraph._checkout import CHECKOUT, PACKAGE
@@ -49,6 +50,17 @@ class _Internal(dict):
 
 
 internal = _Internal()
+
+
+def caller() -> tuple[Any, int]:
+    """The code object and instruction offset of the innermost frame that is not tensorgraph's own.
+
+    The wrappers that operation.py writes have these lines written into them: there every call counts.
+    """
+    frame = _getframe(1)
+    while internal[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
 
 
 class Birth(NamedTuple):

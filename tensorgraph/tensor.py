@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from tensorgraph import backends
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, ShapeError, sig
 from tensorgraph.mode import tick
 from tensorgraph.node import LEAF, Node
-from tensorgraph.provenance import internal
+from tensorgraph.provenance import caller
 
 if TYPE_CHECKING:
     from tensorgraph.drawing import Graph
@@ -295,10 +294,8 @@ def leaf_node(tensor: Tensor) -> Node:
             f"requires_grad: {sig(array)} is not of a floating dtype; only those have gradients",
             hint="t.astype(tensorgraph.float32), or write 1.0 instead of 1",
         )
-    frame = _getframe(1)
-    while internal[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
-    return Node(tick(), LEAF, (), weakref.ref(tensor), frame.f_code, frame.f_lasti, None, array.shape, array.dtype)
+    code, lasti = caller()
+    return Node(tick(), LEAF, (), weakref.ref(tensor), code, lasti, None, array.shape, array.dtype)
 
 
 def raw(value: Any) -> Any:

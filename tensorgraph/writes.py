@@ -8,14 +8,13 @@ node's saved arrays were hit. In a training loop the newest write is older than 
 from __future__ import annotations
 
 import weakref
-from sys import _getframe
 from typing import Any
 
 from tensorgraph.backends import ARRAYS, backend_of
 from tensorgraph.errors import GraphError, sig
 from tensorgraph.mode import tick
 from tensorgraph.node import Node
-from tensorgraph.provenance import Birth, _place, birth, internal
+from tensorgraph.provenance import Birth, _place, birth, caller
 
 latest = 0
 """Serial number of the newest write."""
@@ -28,9 +27,7 @@ def wrote(array: Any) -> None:
     """Remembers that `array` was just written in place."""
     global latest
     latest = tick()
-    frame = _getframe(1)
-    while internal[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
+    code, lasti = caller()
     owner = _owner(array)
     key = id(owner)
     if key not in _written:
@@ -38,7 +35,7 @@ def wrote(array: Any) -> None:
     events = _written[key][1]
     span = backend_of(array).byte_bounds(array)
     events[:] = [event for event in events[-_KEEP:] if event[1] != span]
-    events.append((latest, span, frame.f_code, frame.f_lasti))
+    events.append((latest, span, code, lasti))
 
 
 def check(node: Node, saved: tuple) -> None:

@@ -47,7 +47,7 @@ class _Lazy(Module):
 
     def _check_first(self, input: Any) -> int:
         """The missing size, from the first input."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _check_first(input)")
 
     def _share(self, size: int) -> int:
         """The length of the sized axes."""

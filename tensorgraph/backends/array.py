@@ -8,6 +8,7 @@ tests fall back on the definition.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ from tensorgraph.backends.special import Special
 from tensorgraph.mode import kernels_allowed
 
 
-class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction, Scanning, Special):
+class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction, Scanning, Special, ABC):
     """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
 
     xp: Any
@@ -50,21 +51,21 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
         raise TypeError("a backend is not pickled; ask tensorgraph.backends.get(device) for it")
 
     # ---- to and from the host ------------------------------------------------------------------------------------
+    @abstractmethod
     def device_of(self, array: Any) -> str:
         """The device that holds `array`."""
-        raise NotImplementedError(f"device_of of {type(self).__name__}")
 
+    @abstractmethod
     def to_host(self, array: Any) -> np.ndarray:
         """A NumPy array with the same values; may share memory on the CPU."""
-        raise NotImplementedError(f"to_host of {type(self).__name__}")
 
+    @abstractmethod
     def from_host(self, array: np.ndarray, device: str) -> Any:
         """This backend's array with the values of a NumPy array."""
-        raise NotImplementedError(f"from_host of {type(self).__name__}")
 
+    @abstractmethod
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         """First byte of `array` and the byte behind its last one."""
-        raise NotImplementedError(f"byte_bounds of {type(self).__name__}")
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """An array of this backend; scalars become 0-d arrays."""
