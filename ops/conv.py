@@ -95,6 +95,11 @@ _correlate_weight.vjp(
     input=lambda g, top, input_shape, how: _correlate_input(top, g, how=how, sizes=input_shape[2:]),
 )
 
+# every entry on the side of the K channels meets one kernel, which is (C/groups, *kernel)
+_correlate.macs(lambda y_shape, weight_shape: prod(y_shape) * prod(weight_shape[1:]))
+_correlate_input.macs(lambda input_shape, weight_shape: prod(input_shape) * prod(weight_shape[1:]))
+_correlate_weight.macs(lambda top_shape, y_shape: prod(top_shape) * prod(y_shape[1:]))
+
 
 # ---- what users call ------------------------------------------------------------------------------------------------
 def conv1d(

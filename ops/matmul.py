@@ -100,6 +100,7 @@ def _matmul_b(g, a, b_shape):
 
 
 matmul.vjp(a=_matmul_a, b=_matmul_b)
+matmul.macs(lambda y_shape, a_shape: math.prod(y_shape) * a_shape[-1])
 
 
 # ---- linear --------------------------------------------------------------------------------------------------------
@@ -139,6 +140,7 @@ linear.vjp(
     weight=lambda g, x: matmul(_rows(g).T, _rows(x)),
     bias=lambda g: g,
 )
+linear.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
 
 
 # ---- the contraction of two arrays ---------------------------------------------------------------------------------
@@ -159,6 +161,13 @@ contract.vjp(
     a=lambda g, b, a_axes, b_axes, y_axes: contract(g, b, y_axes, b_axes, a_axes),
     b=lambda g, a, a_axes, b_axes, y_axes: contract(a, g, a_axes, y_axes, b_axes),
 )
+
+
+def _contract_macs(a_shape, b_shape, a_axes, b_axes):
+    return math.prod((dict(zip(a_axes, a_shape)) | dict(zip(b_axes, b_shape))).values())
+
+
+contract.macs(_contract_macs)
 
 
 def as_arrays(*values: Any) -> tuple[Any, ...]:

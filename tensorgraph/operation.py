@@ -78,6 +78,7 @@ class Operation:
         self.aux = tuple(aux)
         self.outputs = tuple(outputs)
         self.rules: dict[str, Callable] = {}
+        self.macs: Callable | None = None
         self.plans: dict[Any, Plan] = {}
         self.narrowed: dict[Any, Callable] = {}
         if not self.name.isidentifier():
@@ -130,6 +131,17 @@ class Operation:
         self.rules.update(rules)
         self.plans.clear()
         self.narrowed.clear()
+
+    def count_macs(self, known: dict[str, Any]) -> int | None:
+        """Multiply-adds of one call: 0 where no rule was given, None where the rule asks for what is not known.
+
+        known: `y_shape`, `<input>_shape` and settings by name, as far as somebody has them.
+        """
+        if self.macs is None:
+            return 0
+        known = self.defaults | known
+        asked = _parameters(self.macs)
+        return self.macs(*(known[name] for name in asked)) if known.keys() >= set(asked) else None
 
     @property
     def differentiable(self) -> tuple[str, ...]:
@@ -309,6 +321,14 @@ class Op(Generic[P]):
         """Declares the backward rule of each named input; returns the operation."""
         return self
 
+    def macs(self, rule: Callable[..., int]) -> Op[P]:
+        """Declares how many multiply-adds a call takes; returns the operation.
+
+        The rule asks by name for `y_shape`, `<input>_shape` and settings. Operations without one count as none, as is
+        usual where networks are compared: products of matrices and convolutions are what takes the time.
+        """
+        return self
+
     def source(self) -> str:
         """The Python source that the operation was written out as."""
         return self.op.source()
@@ -365,6 +385,10 @@ def _make(operation: Operation) -> Op[...]:
         operation.add_rules(rules)
         return cast("Op[...]", function)
 
+    def macs(rule: Callable[..., int]) -> Op[...]:
+        operation.macs = rule
+        return cast("Op[...]", function)
+
     function.__name__ = forward.__name__
     function.__qualname__ = forward.__qualname__
     function.__module__ = forward.__module__
@@ -372,6 +396,7 @@ def _make(operation: Operation) -> Op[...]:
     function.__annotations__ = {n: a for n, a in forward.__annotations__.items() if n != "return"}
     function.op = operation
     function.vjp = vjp
+    function.macs = macs
     function.source = operation.source
     if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
