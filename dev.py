@@ -52,9 +52,9 @@ def peers(arguments):
     return pytest("-q", "-n", cores(), "-m", "peers", *arguments)
 
 
-@task("demo")
+@task("bench")
 def bench(arguments):
-    """the benchmarks; with arguments: one file of benchmarks/ by its name, and its own arguments"""
+    """the benchmarks, beside the other engines; with arguments: one file of benchmarks/, and its own arguments"""
     if arguments:
         return python("benchmarks/%s.py" % arguments[0], *arguments[1:])
     return max(python(path) for path in sorted((ROOT / "benchmarks").glob("[!_]*.py")))

@@ -11,10 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
+import sys
 import timeit
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from sys import _getframe
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 

@@ -1,0 +1,169 @@
+"""tensorgraph and PyTorch: the same program for both, since their layers have the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engines.workloads import HIDDEN, LETTERS, WORKLOADS, batch_of, weights_of
+
+__all__ = ["tensorgraph", "torch_channels_last", "torch_compiled", "torch_contiguous"]
+
+
+def build(name: str, nn: Any) -> Any:
+    """The network of a workload, in the layers of `nn`."""
+    if name == "mlp":
+        sizes = [nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)]
+        return nn.Sequential(nn.Flatten(), *sizes)
+    if name == "lenet":
+        return nn.Sequential(
+            *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+        )
+    if name == "cnn3":
+        blocks: list[Any] = []
+        for c, k in ((1, 32), (32, 64), (64, 128)):
+            blocks += [nn.Conv2d(c, k, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2)]
+        head = [nn.Flatten(), nn.Linear(1152, 625), nn.ReLU(), nn.Dropout(0.5), nn.Linear(625, 10)]
+        return nn.Sequential(*blocks, *head)
+    return {"resnet20": resnet20, "charlstm": character_lstm}[name](nn)
+
+
+def resnet20(nn: Any) -> Any:
+    """He et al. 2016, section 4.2, shortcuts of option A."""
+
+    class Block(nn.Module):
+        def __init__(self, inner: int, outer: int):
+            super().__init__()
+            self.stride = outer // inner
+            self.extra = (outer - inner) // 2
+            self.conv1 = nn.Conv2d(inner, outer, 3, self.stride, padding=1, bias=False)
+            self.bn1 = nn.BatchNorm2d(outer)
+            self.conv2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outer)
+
+        def forward(self, x: Any) -> Any:
+            shortcut = x
+            if self.extra:
+                shortcut = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra, self.extra))
+            y = nn.functional.relu(self.bn1(self.conv1(x)))
+            return nn.functional.relu(self.bn2(self.conv2(y)) + shortcut)
+
+    class ResNet20(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+            self.bn1 = nn.BatchNorm2d(16)
+            self.layer1 = nn.Sequential(Block(16, 16), Block(16, 16), Block(16, 16))
+            self.layer2 = nn.Sequential(Block(16, 32), Block(32, 32), Block(32, 32))
+            self.layer3 = nn.Sequential(Block(32, 64), Block(64, 64), Block(64, 64))
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = nn.functional.relu(self.bn1(self.conv1(x)))
+            x = self.layer3(self.layer2(self.layer1(x)))
+            return self.linear(x.mean((2, 3)))
+
+    return ResNet20()
+
+
+def character_lstm(nn: Any) -> Any:
+    """Embedding, one LSTM, a linear layer: the next character at every step."""
+
+    class CharacterLSTM(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(LETTERS, HIDDEN)
+            self.lstm = nn.LSTM(HIDDEN, HIDDEN, batch_first=True)
+            self.linear = nn.Linear(HIDDEN, LETTERS)
+
+        def forward(self, text: Any) -> Any:
+            return self.linear(self.lstm(self.embedding(text))[0]).reshape(-1, LETTERS)
+
+    return CharacterLSTM()
+
+
+def chain(x: Any, w: Any, tanh: Callable) -> Callable[[], float]:
+    """400 operations on 4 floats, forward and backward."""
+
+    def step() -> float:
+        x.grad = None
+        y = x
+        for _ in range(100):
+            y = y * w
+            y = y + w
+            y = tanh(y)
+            y = y * x
+        loss = y.sum()
+        loss.backward()
+        return loss.item()
+
+    return step
+
+
+def train(nn: Any, optim: Any, tensor: Callable, name: str, n: int, change: Callable = lambda model, x: (model, x)):
+    """The step of a workload. `change(model, x)` may give both another layout."""
+    workload = WORKLOADS[name]
+    model = build(name, nn)
+    missing = model.load_state_dict({k: tensor(v) for k, v in weights_of(workload).items()}, strict=False)
+    assert all(key.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked") for key in missing[0])
+    assert not missing[1], missing
+    x, labels = map(tensor, batch_of(workload, n))
+    model, x = change(model, x)
+    labels = labels.reshape(-1)
+    optimizer = getattr(optim, workload.optimizer)(model.parameters(), **workload.settings)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def tensorgraph(name: str, n: int) -> Callable[[], float]:
+    """Ours."""
+    import tensorgraph as tg
+    from tensorgraph import nn
+
+    if name == "chain":
+        return chain(tg.full((4,), 0.5, requires_grad=True), tg.full((4,), 0.999), tg.tanh)
+    tg.manual_seed(0)
+    return train(nn, nn.optim, tg.tensor, name, n)
+
+
+def torch_contiguous(name: str, n: int, change: Callable = lambda model, x: (model, x)) -> Callable[[], float]:
+    """PyTorch, arrays as they come."""
+    import os
+
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if name == "chain":
+        return chain(torch.full((4,), 0.5, requires_grad=True), torch.full((4,), 0.999), torch.tanh)
+    torch.manual_seed(0)
+    return train(torch.nn, torch.optim, lambda a: torch.from_numpy(np.array(a)), name, n, change)
+
+
+def torch_channels_last(name: str, n: int) -> Callable[[], float] | None:
+    """PyTorch, images with their channels innermost; None where there are no images."""
+    if name not in ("lenet", "cnn3", "resnet20"):
+        return None
+    import torch
+
+    layout = {"memory_format": torch.channels_last}
+    return torch_contiguous(name, n, lambda model, x: (model.to(**layout), x.to(**layout)))
+
+
+def torch_compiled(name: str, n: int) -> Callable[[], float] | None:
+    """PyTorch's compiler; the loop of a chain of 400 operations is not what it is for."""
+    if name == "chain":
+        return None
+    import torch
+
+    return torch_contiguous(name, n, lambda model, x: (torch.compile(model), x))
