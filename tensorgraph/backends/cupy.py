@@ -38,6 +38,13 @@ class CupyBackend(Backend):
         with self.xp.cuda.Device(int(number) if number else None):
             return self.xp.asarray(array)
 
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        import cupyx
+
+        y = cupyx.empty_like_pinned(array)
+        y[...] = array
+        return y
+
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return self.xp.byte_bounds(array)
 

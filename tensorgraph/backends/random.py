@@ -26,6 +26,11 @@ class HostStream:
         self._draw = np.random.Generator(self._source)
         self._place = place
 
+    @property
+    def numpy(self) -> np.random.Generator:
+        """What it draws with, for code of the host that needs other distributions (samplers of data)."""
+        return self._draw
+
     def uniform(self, shape: Shape, dtype: np.dtype) -> Any:
         """Evenly between 0 (possible) and 1 (impossible), every value that the dtype's precision allows there."""
         if dtype.itemsize == 2:
