@@ -11,6 +11,7 @@ the size of the file before memory is taken.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -18,7 +19,8 @@ import os
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,6 +37,7 @@ from tensorgraph.tensor import Tensor
 __all__ = ["load", "save"]
 
 STRUCTURE = "__structure__"
+CHECKSUM = "__crc32__"
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
@@ -58,7 +61,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         arrays = {name: _host(a) for name, a in value.items()}
     else:
         structure = json.dumps(_flatten(value, "", arrays))
-    _atomically(Path(path), lambda file: write(file, arrays, structure))
+    atomically(Path(path), lambda file: write(file, arrays, structure))
 
 
 def load(path: str | os.PathLike[str], device: str | None = None) -> Any:
@@ -139,7 +142,7 @@ def _corrupt(path: Path, why: str) -> CorruptDataError:
     return CorruptDataError(f"load: {str(path)!r} is truncated, damaged or of another format: {why}")
 
 
-def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Writes beside the file and moves it into place when it is complete and on the disk."""
     if not path.parent.is_dir():
         raise MissingDataError(f"save: there is no folder {str(path.parent)!r}")
@@ -153,9 +156,21 @@ def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
         os.umask(mask)
         os.chmod(name, 0o666 & ~mask)  # mkstemp makes it private
         os.replace(name, path)
+        _sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Puts the new name on the disk too, where a folder can be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems cannot
+                os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 # ---- nesting -------------------------------------------------------------------------------------------------------
@@ -227,8 +242,13 @@ def _read_npz(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray], str | 
     structure = None
     try:
         with zipfile.ZipFile(file) as archive:
-            for info in archive.infolist():
+            members = archive.infolist()
+            if sum(info.compress_size for info in members) > file.seek(0, io.SEEK_END):
+                raise _corrupt(path, "its members overlap")
+            for info in members:
                 if info.filename == f"{STRUCTURE}.json":
+                    if info.compress_type != zipfile.ZIP_STORED:  # ours is not; a small file could unpack to anything
+                        raise _corrupt(path, f"{info.filename!r} is compressed")
                     structure = archive.read(info).decode()
                 elif info.filename.endswith(".npy"):
                     with archive.open(info) as member:
@@ -250,9 +270,12 @@ def _read_npy(member: Any, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
     shape, fortran, dtype = header(member)
     if dtype.kind not in "biufc":
         raise _corrupt(path, f"{info.filename!r} holds objects of dtype {dtype}, not numbers")
+    room = info.file_size - member.tell()
+    if math.prod(shape) * dtype.itemsize != room:  # asked before memory is taken for what a member unpacks to
+        raise _corrupt(path, f"{info.filename!r} has {room} bytes for an array {list(shape)} of {dtype}")
     data = member.read()
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise _corrupt(path, f"{info.filename!r} has {len(data)} bytes for an array {list(shape)} of {dtype}")
+    if len(data) != room:
+        raise _corrupt(path, f"{info.filename!r} ends after {len(data)} of {room} bytes")
     array = np.frombuffer(data, dtype).reshape(shape[::-1] if fortran else shape)
     return _native(array.T if fortran else array)
 
@@ -270,8 +293,7 @@ _DTYPES = {short: np.dtype(name).newbyteorder("<") for name, short in _NAMES.ite
 
 
 def _write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray], structure: str | None) -> None:
-    header: dict[str, Any] = {} if structure is None else {"__metadata__": {STRUCTURE: structure}}
-    header |= dict.fromkeys(arrays)  # the order in which they come back
+    header: dict[str, Any] = dict.fromkeys(arrays)  # the order in which they come back
     ordered = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)  # keeps every array aligned
     position = 0
     for name, array in ordered:
@@ -283,12 +305,24 @@ def _write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray], structu
             "data_offsets": [position, position + array.nbytes],
         }
         position += array.nbytes
+
+    def blocks() -> Iterator[bytes]:
+        return (np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes() for _, array in ordered)
+
+    if structure is not None:  # the format has no checksum; what only we read gets one
+        header = {"__metadata__": {STRUCTURE: structure, CHECKSUM: _checksum(structure, header, blocks())}, **header}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     file.write(struct.pack("<Q", len(text)))
     file.write(text)
-    for _, array in ordered:
-        file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+    file.writelines(blocks())
+
+
+def _checksum(structure: str, header: Mapping[str, Any], blocks: Iterable[bytes]) -> str:
+    crc = zlib.crc32((structure + json.dumps(header, separators=(",", ":"))).encode())
+    for block in blocks:
+        crc = zlib.crc32(block, crc)
+    return f"{crc:08x}"
 
 
 def _read_safetensors(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray], str | None]:
@@ -306,9 +340,9 @@ def _read_safetensors(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray]
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _corrupt(path, f"its header cannot be read ({error!r})") from None
-    arrays: dict[str, np.ndarray] = {}
-    end = 0
-    for name, (dtype, shape, begin, stop, short) in sorted(entries.items(), key=lambda item: str(item[1][2:4])):
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _corrupt(path, "its metadata are no strings")
+    for name, (dtype, shape, begin, stop, _) in entries.items():
         numbers = [*shape, begin, stop]
         if not all(type(n) is int and n >= 0 for n in numbers):
             raise _corrupt(path, f"{name!r} has the shape {list(shape)} at [{begin}, {stop}]")
@@ -316,14 +350,24 @@ def _read_safetensors(file: BinaryIO, path: Path) -> tuple[dict[str, np.ndarray]
             raise _corrupt(
                 path, f"{name!r} {list(shape)} does not fit into bytes {begin} to {stop} of the file's {size}"
             )
+    arrays: dict[str, np.ndarray] = {}
+    end = 0
+    for name, (dtype, shape, begin, stop, short) in sorted(entries.items(), key=lambda item: item[1][2:4]):
+        if begin != end:  # bytes that many arrays share would take many times the memory of the file
+            raise _corrupt(path, f"{name!r} begins at byte {begin}, the array before it ends at {end}")
         file.seek(8 + length + begin)
         array = np.frombuffer(file.read(stop - begin), dtype).reshape(shape)
         if short == "BF16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
         arrays[name] = _native(array)
-        end = max(end, stop)
+        end = stop
     if 8 + length + end != size:
         raise _corrupt(path, f"{size - 8 - length - end} bytes behind the last array")
+    if STRUCTURE in metadata or CHECKSUM in metadata:
+        file.seek(8 + length)
+        blocks = iter(lambda: file.read(1 << 20), b"")
+        if metadata.get(CHECKSUM) != _checksum(metadata.get(STRUCTURE, ""), header, blocks):
+            raise _corrupt(path, "its checksum is not that of its content")
     return {name: arrays[name] for name in header}, metadata.get(STRUCTURE)
 
 

@@ -159,6 +159,18 @@ def test_the_content_decides_not_the_name(tmp_path):
         nn.load(tmp_path / "notes.txt")
 
 
+def test_a_flipped_bit_of_a_training_state_is_noticed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    nn.save({"w": tg.arange(64.0), "nested": [tg.ones(1)], "epoch": 3}, path)
+    whole = path.read_bytes()
+    for at in range(8, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[at] ^= 2
+        path.write_bytes(damaged)
+        with pytest.raises(tg.errors.CorruptDataError):
+            nn.load(path)
+
+
 def npz(**members: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -182,6 +194,13 @@ def one(dtype, shape, offsets, data=b"") -> bytes:
     return safetensors({"w": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}, data)
 
 
+def packed(name, data, how=zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
 class Bomb:
     def __reduce__(self):
         return os.system, ("echo executed",)
@@ -203,6 +222,9 @@ HUGE = (
     ("npz", npz(w_npy=b"hello"), "magic"),
     ("npz", npz(w_npy=HUGE), "0 bytes for an array"),
     ("npz", npz(w_npy=npy(np.ones(3))[:-8]), "16 bytes for an array"),
+    ("npz", packed("__structure__.json", b'{"$array": "w"}', zipfile.ZIP_STORED), "structure cannot be read"),
+    ("npz", packed("__structure__.json", b'"a"'), "'__structure__.json' is compressed"),
+    ("npz", packed("w.npy", HUGE), "0 bytes for an array"),
     ("safetensors", b"\x01", "header is not complete"),
     ("safetensors", struct.pack("<Q", 10**15), "header is not complete"),
     ("safetensors", safetensors(b"[1]"), "header cannot be read"),
@@ -212,7 +234,12 @@ HUGE = (
     ("safetensors", one("F32", [-1], [0, -4]), "has the shape"),
     ("safetensors", one("U8", [1], [5, 6], b"12"), "does not fit"),
     ("safetensors", one("U8", [1], [0, 1], b"12"), "1 bytes behind"),
-    ("safetensors", safetensors({"__metadata__": {"__structure__": '{"$array": "w"}'}}), "structure cannot be read"),
+    ("safetensors", safetensors({"__metadata__": ["x"]}), "metadata are no strings"),
+    ("safetensors", safetensors({"__metadata__": {"__structure__": 3}}), "metadata are no strings"),
+    ("safetensors", safetensors({n: {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]} for n in "ab"}, b"1"),
+     "'b' begins at byte 0, the array before it ends at 1"),
+    ("safetensors", safetensors({"__metadata__": {"__crc32__": "0", "__structure__": "1"}}), "its checksum is not"),
+    ("safetensors", safetensors({"__metadata__": {"__structure__": '{"$array": "w"}'}}), "its checksum is not"),
 ])  # fmt: skip
 def test_foreign_and_hostile_files(tmp_path, capfd, suffix, content, match):
     path = tmp_path / f"a.{suffix}"
