@@ -105,8 +105,14 @@ def _expand(x: Tensor, *shape: Any) -> Tensor:
     return ops.broadcast_to(x, tuple(x.shape[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(sizes)))
 
 
-def _to(x: Tensor, *args: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """x.to("cuda"), x.to(tg.float64), x.to(other), x.to(device=..., dtype=...): x itself when nothing changes."""
+def _to(
+    x: Tensor, *args: Any, dtype: Any = None, device: str | None = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
+    """x.to("cuda"), x.to(tg.float64), x.to(other), x.to(device=..., dtype=...): x itself when nothing changes.
+
+    `copy=True` never gives x itself; `non_blocking` is PyTorch's, and changes no result.
+    """
+    given = x
     for arg in args:
         if isinstance(arg, Tensor):
             device, dtype = arg.device, arg.dtype
@@ -117,7 +123,8 @@ def _to(x: Tensor, *args: Any, dtype: Any = None, device: str | None = None) -> 
     if device is not None:
         x = ops.to_device(x, device)
     wanted = backends.check_dtype(dtype)
-    return x if wanted is None or wanted == x.dtype else ops.astype(x, wanted)
+    x = x if wanted is None or wanted == x.dtype else ops.astype(x, wanted)
+    return ops.clone(x) if copy and x is given else x
 
 
 def _cast(dtype: str) -> Callable[[Tensor], Tensor]:
@@ -185,7 +192,7 @@ SPECIAL: dict[str, Any] = {
     "bool": _cast("bool"),
     "to_device": lambda x, device, /, *, stream=None: ops.to_device(x, device),
     "cpu": lambda x: ops.to_device(x, "cpu"),
-    "cuda": lambda x, device=0: ops.to_device(x, f"cuda:{device}"),
+    "cuda": lambda x, device=0, non_blocking=False: ops.to_device(x, f"cuda:{device or 0}"),
     "contiguous": lambda x: x,
     "dim": lambda x: x.ndim,
     "numel": lambda x: x.array.size,

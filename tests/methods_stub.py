@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorgraph
+from tensorgraph.ops import methods
 from tensorgraph.spelling import UNSET, aliases
 
 STUB = Path(tensorgraph.__file__).with_name("methods.pyi")
@@ -63,14 +64,14 @@ def text() -> str:
 
 
 def attached() -> dict[str, Any]:
-    """What the class has at run time and its source has not."""
+    """What the class is given at run time and its source has not."""
     source = ast.parse(inspect.getsource(tensorgraph.Tensor)).body[0]
     assert isinstance(source, ast.ClassDef)
     written = {node.name for node in source.body if isinstance(node, ast.FunctionDef)} | set(dir(type))
     written -= {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__or__", "__ror__"}
     return {
         name: value
-        for name, value in vars(tensorgraph.Tensor).items()
+        for name, value in methods.table().items()
         if name not in written and (callable(value) or isinstance(value, (property, staticmethod, classmethod)))
     }
 
