@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, cast
 
+import numpy as np
+
 from tensorgraph.errors import ArgumentError, sig
 
-__all__ = ["choice", "fraction", "integer", "number", "sizes"]
+__all__ = ["choice", "flags", "fraction", "integer", "number", "sizes"]
 
 
 def integer(layer: str, least: int = 1, **argument: Any) -> int:
@@ -73,6 +75,17 @@ def choice(layer: str, options: Sequence[str], **argument: Any) -> Any:
     if not isinstance(value, str) or value not in options:
         raise ArgumentError(f"{layer}: {name} must be one of {', '.join(map(repr, options))}, got {_show(value)}")
     return value
+
+
+def flags(layer: str, **arguments: Any) -> None:
+    """Settings that are on or off: booleans, 0 and 1, and None for off."""
+    for name, value in arguments.items():
+        if value is not True and value is not False and value is not None and not _is_switch(value):
+            raise ArgumentError(f"{layer}: {name} must be True or False, got {_show(value)}")
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, (int, np.bool_)) and value in (0, 1)
 
 
 def _show(value: Any) -> str:

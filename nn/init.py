@@ -128,7 +128,7 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
 @_random
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform on [a, b)."""
-    if not a <= b:
+    if not check.number("uniform_", a=a) <= check.number("uniform_", b=b):
         raise ArgumentError(f"uniform_: from {a} to {b} is no interval")
     return _fill("uniform_", tensor, _uniform(tensor.shape, a, b, generator))
 
@@ -136,6 +136,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 @_random
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with a mean and a standard deviation."""
+    check.number("normal_", mean=mean)
     check.number("normal_", 0, std=std)
     return _fill("normal_", tensor, _normal(tensor.shape, mean, std, generator))
 
@@ -150,8 +151,9 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal, but never outside [a, b] (which are values, not multiples of std): by the inverse of its distribution."""
+    check.number("trunc_normal_", mean=mean)
     check.number("trunc_normal_", above=0, std=std)
-    if not a < b:
+    if not check.number("trunc_normal_", a=a) < check.number("trunc_normal_", b=b):
         raise ArgumentError(f"trunc_normal_: from a={a} to b={b} is no interval")
     low, high = (math.erf((edge - mean) / (std * math.sqrt(2))) for edge in (a, b))
     u = _uniform(tensor.shape, low, high, generator)
@@ -160,6 +162,9 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One number everywhere."""
+    _checked("constant_", tensor)
+    if not isinstance(val, complex):
+        check.number("constant_", val=val)
     return _fill("constant_", tensor, val)
 
 
@@ -175,14 +180,14 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix: as many inputs as possible pass unchanged.  tensor (out, in)."""
-    if tensor.ndim != 2:
+    if _checked("eye_", tensor).ndim != 2:
         raise ShapeError(f"eye_: expected a matrix, got {sig(tensor)}")
     return _fill("eye_", tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Convolution kernels that pass as many input channels as possible unchanged.  tensor (out, in/groups, k...)."""
-    if not 3 <= tensor.ndim <= 5:
+    if not 3 <= _checked("dirac_", tensor).ndim <= 5:
         raise ShapeError(f"dirac_: expected a convolution weight of 3 to 5 axes, got {sig(tensor)}")
     if check.integer("dirac_", groups=groups) and tensor.shape[0] % groups:
         raise ArgumentError(f"dirac_: {tensor.shape[0]} output channels cannot be parted into {groups} groups")
@@ -199,21 +204,21 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform within gain sqrt(6 / (fan_in + fan_out)); also known as Glorot.
     Source: Glorot & Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010."""
-    bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
+    bound = check.number("xavier_uniform_", gain=gain) * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return _fill("xavier_uniform_", tensor, _uniform(tensor.shape, -bound, bound, generator))
 
 
 @_random
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal of standard deviation gain sqrt(2 / (fan_in + fan_out)); see `xavier_uniform_`."""
-    std = gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
+    std = check.number("xavier_normal_", gain=gain) * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
     return _fill("xavier_normal_", tensor, _normal(tensor.shape, 0, std, generator))
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fan_in, fan_out = _fans(name, tensor)
     fan = fan_in if check.choice(name, ("fan_in", "fan_out"), mode=mode) == "fan_in" else fan_out
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    return calculate_gain(nonlinearity, check.number(name, a=a)) / math.sqrt(fan)
 
 
 @_random
@@ -261,6 +266,7 @@ def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """A random matrix with orthonormal rows or columns, whichever are fewer; later axes count as columns.
     Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks, ICLR 2014."""
+    check.number("orthogonal_", gain=gain)
     if tensor.ndim < 2:
         raise ShapeError(f"orthogonal_: {sig(tensor)} has fewer than two axes")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])

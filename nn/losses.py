@@ -79,7 +79,7 @@ class CrossEntropyLoss(_Loss):
     ):
         super().__init__(reduction)
         self._hold(weight=weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = check.integer(type(self).__name__, -(2**63), ignore_index=ignore_index)
         self.label_smoothing = check.fraction("CrossEntropyLoss", label_smoothing=label_smoothing)
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -101,7 +101,7 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(reduction)
         self._hold(weight=weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = check.integer(type(self).__name__, -(2**63), ignore_index=ignore_index)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
@@ -191,6 +191,7 @@ class KLDivLoss(_Loss):
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False):
         super().__init__(reduction)
+        check.flags("KLDivLoss", log_target=log_target)
         self.log_target = log_target
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -202,6 +203,7 @@ class PoissonNLLLoss(_Loss):
 
     def __init__(self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean"):
         super().__init__(reduction)
+        check.flags("PoissonNLLLoss", log_input=log_input, full=full)
         self.log_input, self.full = log_input, full
         self.eps = check.number("PoissonNLLLoss", 0, eps=eps)
 
@@ -214,6 +216,7 @@ class GaussianNLLLoss(_Loss):
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
         super().__init__(reduction)
+        check.flags("GaussianNLLLoss", full=full)
         self.full = full
         self.eps = check.number("GaussianNLLLoss", 0, eps=eps)
 
@@ -226,6 +229,7 @@ class HingeLoss(_Loss):
 
     def __init__(self, margin: float = 1.0, squared: bool = False, *, reduction: str = "mean"):
         super().__init__(reduction)
+        check.flags("HingeLoss", squared=squared)
         self.margin, self.squared = check.number("HingeLoss", margin=margin), squared
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -319,6 +323,7 @@ class TripletMarginLoss(_Loss):
         self.margin = check.number("TripletMarginLoss", above=0, margin=margin)
         self.p = check.number("TripletMarginLoss", above=0, p=p)
         self.eps = check.number("TripletMarginLoss", 0, eps=eps)
+        check.flags("TripletMarginLoss", swap=swap)
         self.swap = swap
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
@@ -339,6 +344,11 @@ class TripletMarginWithDistanceLoss(_Loss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
+        check.flags("TripletMarginWithDistanceLoss", swap=swap)
+        if distance_function is not None and not callable(distance_function):
+            raise DtypeError(
+                f"TripletMarginWithDistanceLoss: distance_function is {sig(distance_function)}, not a function"
+            )
         self.distance_function, self.swap = distance_function, swap
         self.margin = check.number("TripletMarginWithDistanceLoss", above=0, margin=margin)
 
@@ -360,6 +370,7 @@ class CTCLoss(_Loss):
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False):
         super().__init__(reduction)
         self.blank = check.integer("CTCLoss", 0, blank=blank)
+        check.flags("CTCLoss", zero_infinity=zero_infinity)
         self.zero_infinity = zero_infinity
 
     def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tensorgraph import backends, writes
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, StateDictError, sig
 from tensorgraph.mode import current_scope, enter_scope, leave_scope
+from tensorgraph.nn import hooks
 from tensorgraph.provenance import Scope
 from tensorgraph.tensor import Tensor
 
@@ -41,22 +43,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-
-class Handle:
-    """What registering a hook returns: `.remove()`, or calling it, takes the hook off again."""
-
-    __slots__ = ("_module", "_kind", "_entry")
-
-    def __init__(self, module: Module, kind: str, entry: tuple):
-        self._module, self._kind, self._entry = module, kind, entry
-
-    def remove(self) -> None:
-        """Takes the hook off; nothing happens the second time."""
-        hooks = getattr(self._module, self._kind)
-        setattr(self._module, self._kind, tuple(entry for entry in hooks if entry is not self._entry))
-
-    __call__ = remove
 
 
 class IncompatibleKeys(NamedTuple):
@@ -91,6 +77,8 @@ class Module:
     ] = {}  # attributes that are made when they are read (parametrize.py)
     _before: tuple[tuple[Callable, bool], ...] = ()  # hooks with whether they see keyword arguments
     _after: tuple[tuple[Callable, bool], ...] = ()
+    _backward_before: tuple[tuple[Callable], ...] = ()
+    _backward_after: tuple[tuple[Callable], ...] = ()
 
     def __init__(self) -> None:
         pass
@@ -102,8 +90,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = enter_scope(Scope(self, current_scope()))
         try:
-            if self._before or self._after:
-                return self._call_with_hooks(args, kwargs)
+            if self._before or self._after or self._backward_after or self._backward_before:
+                return hooks.call(self, args, kwargs)
             return self.forward(*args, **kwargs)
         finally:
             leave_scope(token)
@@ -291,10 +279,11 @@ class Module:
         function(self)
         return self
 
-    def to(self, *args: Any, device: str | None = None, dtype: Any = None) -> Self:
+    def to(self, *args: Any, device: str | None = None, dtype: Any = None, non_blocking: bool = False) -> Self:
         """Moves parameters and buffers to a device and casts the floating ones: `to("cuda")`, `to(tg.float64)`.
 
         The parameters stay the same objects, so an optimiser keeps its hold on them. Returns the module.
+        `non_blocking` is PyTorch's, and changes no result.
         """
         for arg in args:
             if isinstance(arg, Tensor):
@@ -374,19 +363,22 @@ class Module:
         missing = [name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
         unexpected = [name for name in state_dict if name not in own]
         problems = [f"missing     {name} {sig(own[name])}" for name in missing if strict]
-        problems += [f"unexpected  {name} {sig(state_dict[name])}" for name in unexpected if strict]
+        hint = _prefix_hint(missing, unexpected)
+        for name in unexpected if strict else ():
+            near = get_close_matches(str(name), missing, 1, 0.8) if not hint and len(missing) < 100 else []
+            problems.append(f"unexpected  {name} {sig(state_dict[name])}{f'   (is it {near[0]}?)' if near else ''}")
         values: dict[str, Any] = {}
-        for name in own.keys() & state_dict.keys():
+        for name in (name for name in own if name in state_dict):
             problem, values[name] = _fitting(own[name], state_dict[name])
             if problem:
                 problems.append(f"unfit       {name} is {sig(own[name])} here, {problem}")
         if problems:
-            hint = "strict=False loads what fits and returns the rest" if missing or unexpected else None
+            loose = "strict=False loads what fits and returns the rest" if missing or unexpected else None
             raise StateDictError(
                 f"{type(self).__name__}.load_state_dict: {len(problems)} of {len(own.keys() | state_dict.keys())} "
                 "entries do not fit; nothing was loaded",
                 operands=problems,
-                hint=_prefix_hint(missing, unexpected) or hint,
+                hint=hint or loose,
             )
         for name, array in values.items():
             own[name].array[...] = array
@@ -397,34 +389,57 @@ class Module:
         """For layers that learn their sizes from what they load."""
 
     # ---- hooks ---------------------------------------------------------------------------------------------------
-    def register_forward_pre_hook(self, hook: Callable, *, with_kwargs: bool = False) -> Handle:
+    def register_forward_pre_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.Handle:
         """Calls `hook(module, args)` before forward; what it returns (unless None) replaces the arguments.
 
-        `with_kwargs=True`: `hook(module, args, kwargs)`, returning None or `(args, kwargs)`.
+        `with_kwargs=True`: `hook(module, args, kwargs)`, returning None or `(args, kwargs)`. `prepend=True`: before
+        the hooks that are there already, not after them.
         """
-        self._before = (*self._before, (hook, with_kwargs))
-        return Handle(self, "_before", self._before[-1])
+        return self._register("_before", (hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Callable, *, with_kwargs: bool = False) -> Handle:
+    def register_forward_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.Handle:
         """Calls `hook(module, args, output)` after forward; what it returns (unless None) replaces the output.
 
         `with_kwargs=True`: `hook(module, args, kwargs, output)`.
         """
-        self._after = (*self._after, (hook, with_kwargs))
-        return Handle(self, "_after", self._after[-1])
+        return self._register("_after", (hook, with_kwargs), prepend)
 
-    def _call_with_hooks(self, args: tuple, kwargs: dict) -> Any:
-        for hook, with_kwargs in self._before:
-            changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
-            if changed is not None and with_kwargs:
-                args, kwargs = changed
-            elif changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook, with_kwargs in self._after:
-            changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
-            output = output if changed is None else changed
-        return output
+    def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> hooks.Handle:
+        """Calls `hook(module, grad_output)` when the gradients of the outputs are known; what it returns (unless None)
+        replaces them.
+
+        `grad_output` has one entry per output, None for what carries no gradient.
+        """
+        return self._register("_backward_before", (hook,), prepend)
+
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> hooks.Handle:
+        """Calls `hook(module, grad_input, grad_output)` when the gradients of the inputs are known; what it returns
+        (unless None) replaces `grad_input` for the modules before.
+
+        `grad_input` has one entry per positional argument, None for what carries no gradient. Where no input needs a
+        gradient the hook runs when those of the outputs are known.
+
+        >>> import tensorgraph as tg
+        >>> from tensorgraph import nn
+        >>> layer, seen = nn.Linear(3, 2), []
+        >>> handle = layer.register_full_backward_hook(lambda module, gx, gy: seen.append((gx[0].shape, gy[0].shape)))
+        >>> layer(tg.ones(4, 3, requires_grad=True)).sum().backward()
+        >>> seen
+        [((4, 3), (4, 2))]
+        >>> handle.remove()
+        """
+        return self._register("_backward_after", (hook,), prepend)
+
+    def _register(self, kind: str, entry: tuple, prepend: bool) -> hooks.Handle:
+        if not callable(entry[0]):
+            raise DtypeError(f"{type(self).__name__}: a hook is a function, got {sig(entry[0])}")
+        there = getattr(self, kind)
+        setattr(self, kind, (entry, *there) if prepend else (*there, entry))
+        return hooks.Handle(self, kind, entry)
 
     # ---- looks ---------------------------------------------------------------------------------------------------
     def extra_repr(self) -> str:

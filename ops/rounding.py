@@ -121,7 +121,7 @@ def _slope(x, surrogate):
     return surrogate(x) if callable(surrogate) else _SURROGATES[surrogate](x)
 
 
-def _check_surrogate(name: str, surrogate: Any) -> None:
+def check_surrogate(name: str, surrogate: Any) -> None:
     if surrogate is not None and not callable(surrogate) and surrogate not in _SURROGATES:
         raise ArgumentError(
             f"{name}: unknown surrogate {surrogate!r}", hint=f"one of {', '.join(_SURROGATES)}, or a function of x"
@@ -134,7 +134,7 @@ def heaviside(be, x: Array, value: Array, *, surrogate: Any = None):
 
     The gradient to `x` is 0; `surrogate`: see `binary_step`. The gradient to `value` passes where x is 0.
     """
-    _check_surrogate("heaviside", surrogate)
+    check_surrogate("heaviside", surrogate)
     return be.heaviside(x, value)
 
 
@@ -150,7 +150,7 @@ def binary_step(be, x: Array, *, surrogate: Any = None):
     "arctan" 1/(1 + (pi x)^2), "fast_sigmoid" 1/(1 + |x|)^2, or a function of x.
     Source: Neftci, Mostafa & Zenke, IEEE Signal Processing Magazine 2019.
     """
-    _check_surrogate("binary_step", surrogate)
+    check_surrogate("binary_step", surrogate)
     x = be.floating(x)
     return be.greater_equal(x, 0).astype(x.dtype)
 

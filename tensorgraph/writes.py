@@ -7,6 +7,7 @@ node's saved arrays were hit. In a training loop the newest write is older than 
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -20,22 +21,27 @@ latest = 0
 """Serial number of the newest write."""
 
 _written: dict[int, tuple[Any, list[tuple[int, Any, Any, int]]]] = {}
+_EVERYTHING = (0, sys.maxsize)  # the bounds of a write that fills a block of memory
 _KEEP = 64  # writes remembered per block of memory; a loop over views would grow the list without end
 
 
-def wrote(array: Any) -> None:
-    """Remembers that `array` was just written in place."""
+def wrote(*arrays: Any) -> None:
+    """Remembers that arrays were just written in place."""
     global latest
     latest = tick()
     code, lasti = caller()
-    owner = _owner(array)
-    key = id(owner)
-    if key not in _written:
-        _written[key] = (weakref.ref(owner, lambda _: _written.pop(key, None)), [])
-    events = _written[key][1]
-    span = backend_of(array).byte_bounds(array)
-    events[:] = [event for event in events[-_KEEP:] if event[1] != span]
-    events.append((latest, span, code, lasti))
+    for array in arrays:
+        owner = _owner(array)
+        key = id(owner)
+        if key not in _written:
+            _written[key] = (weakref.ref(owner, lambda _, key=key: _written.pop(key, None)), [])
+        events = _written[key][1]
+        if owner is array and array.size:
+            events[:] = [(latest, _EVERYTHING, code, lasti)]
+            continue
+        span = backend_of(array).byte_bounds(array)
+        events[:] = [event for event in events[-_KEEP:] if event[1] != span]
+        events.append((latest, span, code, lasti))
 
 
 def check(node: Node, saved: tuple) -> None:

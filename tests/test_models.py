@@ -27,6 +27,19 @@ def count(model):
     ("cifar_resnet20", 269_722), ("cifar_resnet32", 464_154), ("cifar_resnet44", 658_586),
     ("cifar_resnet56", 853_018), ("cifar_resnet110", 1_727_962),
     ("NIN", 966_986), ("LeNet5", 61_706), ("CaffeLeNet", 431_080), ("ThreeConvolutions", 1_379_557),
+    # by hand from the paper's figure 3
+    ("zfnet", 96 * (3 * 49 + 1) + 256 * (96 * 25 + 1) + 384 * (256 * 9 + 1) + 384 * (384 * 9 + 1)
+     + 256 * (384 * 9 + 1) + 4096 * (9216 + 1) + 4096 * 4097 + 1000 * 4097),
+    # timm's table of results: resnetv2_50 has 25.55 million, resnetv2_101 44.54, resnetv2_152 60.19
+    ("preact_resnet50", 25_549_352), ("preact_resnet101", 44_541_480), ("preact_resnet152", 60_185_128),
+    # torchvision's networks without the normalisation of stem and shortcuts, with one behind the last block
+    ("preact_resnet18", 11_689_512 - 2 * (64 + 128 + 256 + 512) + 2 * 64),
+    ("preact_resnet34", 21_797_672 - 2 * (64 + 128 + 256 + 512) + 2 * 64),
+    # the paper's table: 1.7 million; 240 units of 5 pieces, twice (mnist_pi.yaml)
+    ("cifar_preact_resnet110", 1_730_522), ("cifar_preact_resnet164", 1_703_258),
+    ("MaxoutMLP", 785 * 1200 + 241 * 1200 + 241 * 10),
+    ("MaxoutMNIST", 96 * (64 + 1) + 96 * (48 * 64 + 1) + 96 * (48 * 25 + 1) + 10 * (24 * 9 + 1)),
+    ("MaxoutCIFAR", 192 * (3 * 64 + 1) + 384 * (96 * 64 + 1) + 384 * (192 * 25 + 1) + 2500 * (4800 + 1) + 5010),
 ])  # fmt: skip
 def test_published_parameter_counts(name, parameters):
     assert count(built(name)) == parameters
@@ -116,6 +129,10 @@ def test_old_files_without_batch_counters_load():
     (lambda: models.cifar_resnet20(option="A"), (2, 3, 32, 32)),
     (lambda: models.cifar_resnet20(option="B"), (2, 3, 32, 32)),
     (models.NIN, (2, 3, 32, 32)),
+    (lambda: models.PreActResNet(models.PreActBlock, (1, 2, 1), 10, small=True), (2, 3, 32, 32)),
+    (lambda: models.PreActResNet(models.PreActBottleneck, (1, 1, 1, 1), 10), (2, 3, 40, 40)),
+    (models.MaxoutMLP, (2, 1, 28, 28)),
+    (models.MaxoutMNIST, (2, 1, 28, 28)),
     (lambda: models.resnet18(10), (2, 3, 40, 40)),
     (lambda: models.ResNet(models.Bottleneck, (1, 1, 1, 1), 10, zero_init_residual=False), (2, 3, 40, 40)),
 ])  # fmt: skip
@@ -148,7 +165,7 @@ def test_googlenet_has_side_branches_while_training(rng):
     assert model.train()(x).shape == (2, 10)
 
 
-@pytest.mark.parametrize("name, size", [("alexnet", 64), ("alexnet2012", 227), ("vgg11", 32)])
+@pytest.mark.parametrize("name, size", [("alexnet", 64), ("alexnet2012", 227), ("vgg11", 32), ("zfnet", 224)])
 def test_the_large_ones_reach_their_classes(name, size):
     model = built(name, 10)
     for p in model.parameters():
@@ -213,6 +230,137 @@ def test_residual_networks_agree_with_torch(block, rng):
         np.testing.assert_allclose(model(tg.tensor(x)).numpy(), y.numpy(), rtol=1e-3, atol=1e-3 * y.abs().max().item())
 
 
+# ---- pre-activation ------------------------------------------------------------------------------------------------
+def test_a_preactivation_block_is_its_figure(rng):
+    """Normalise, rectify, convolve, twice; the shortcut is x itself, or a convolution of what the first ReLU gives."""
+    x = tg.tensor(rng.standard_normal((2, 4, 6, 6), np.float32))
+    for channels, stride in ((4, 1), (8, 2)):
+        block = models.PreActBlock(4, channels, stride)
+        first = tg.relu(block.bn1(x))
+        y = block.conv2(tg.relu(block.bn2(block.conv1(first))))
+        expected = y + (x if stride == 1 else tg.conv2d(first, block.shortcut.weight, stride=2))
+        np.testing.assert_allclose(block(x).detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+    names = "bn1.weight bn1.bias conv1.weight bn2.weight bn2.bias conv2.weight shortcut.weight"
+    assert " ".join(name for name, _ in block.named_parameters()) == names
+
+
+def test_maps_of_zfnet_are_the_papers():
+    sizes, x = [], tg.zeros(1, 3, 224, 224)
+    with tg.no_grad():
+        for layer in built("zfnet", 2).eval().chain():
+            x = layer(x)
+            if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+                sizes.append(x.shape[-1])
+    assert sizes == [110, 55, 26, 13, 13, 13, 13, 6]
+
+
+# ---- text ----------------------------------------------------------------------------------------------------------
+def test_a_character_network_carries_its_state(rng):
+    for kind in ("lstm", "gru", "rnn"):
+        model = models.CharRNN("abcdef", 5, 8, kind=kind, dropout=0.5).eval()
+        tokens = tg.tensor(rng.integers(0, 6, (2, 9)))
+        whole, _ = model(tokens)
+        first, state = model(tokens[:, :4])
+        second, _ = model(tokens[:, 4:], model.detach(state))
+        np.testing.assert_allclose(
+            whole.detach().numpy(), np.concatenate([first.detach().numpy(), second.detach().numpy()], 1), rtol=1e-5
+        )
+        nn.CrossEntropyLoss()(second.swapaxes(1, 2), tokens[:, 4:]).backward()
+        assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_character_network_learns_and_continues():
+    text = "hello world. " * 6
+    tg.manual_seed(0)
+    model = models.CharRNN(text, 8, 24, num_layers=1)
+    tokens = tg.tensor([model.encode(text)])
+    optimizer = nn.optim.Adam(model.parameters(), 0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        logits, _ = model(tokens[:, :-1])
+        nn.CrossEntropyLoss()(logits.swapaxes(1, 2), tokens[:, 1:]).backward()
+        optimizer.step()
+    assert model.sample("hello ", 20, temperature=0) == "world. hello world. "
+    assert model.training
+    likely, wild = model.sample("h", 50, 0.2), model.sample("h", 50, 5.0)
+    assert likely[:12] == "ello world. " and wild != likely and model.sample("h", 0) == ""
+    draws = [model.sample("h", 30, 3.0, tg.Generator(3)) for _ in range(2)]
+    assert draws[0] == draws[1] and set(draws[0]) <= set(model.alphabet)
+
+
+def test_draws_follow_the_temperature():
+    """Shares of many draws from known scores, against softmax(scores / temperature)."""
+    model = models.CharRNN("abc", 2, 3, num_layers=1)
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    scores = np.array([0.0, 1.0, -1.0], np.float32)
+    model.linear.bias.data = tg.tensor(scores)
+    for temperature in (0.5, 1.0, 2.0):
+        text = model.sample("a", 400, temperature, tg.Generator(0))
+        expected = np.exp(scores / temperature) / np.exp(scores / temperature).sum()
+        found = np.array([text.count(c) for c in "abc"]) / 400
+        np.testing.assert_allclose(found, expected, atol=0.07)
+
+
+# ---- any size ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("make, size, stride, channels", [
+    (models.CaffeLeNet, 28, 4, 1),
+    (models.LeNet5, 32, 4, 1),
+    (lambda: nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU()), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3), nn.Softmax(1)), 8, 2, 2),
+    (lambda: nn.Sequential(nn.Conv2d(1, 4, 3, stride=3), nn.AdaptiveMaxPool2d((1, 1)), nn.Flatten(),
+                           nn.Linear(4, 2)), 9, 3, 1),
+])  # fmt: skip
+def test_fully_convolutional_is_the_network_slid_over_the_image(make, size, stride, channels, rng):
+    tg.manual_seed(0)
+    model = make()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    model.eval()
+    dense = models.fully_convolutional(model, size)
+    x = rng.standard_normal((2, channels, size + 2 * stride, size + 3 * stride + 1), np.float32)
+    with tg.no_grad():
+        y = dense(tg.tensor(x)).numpy()
+        assert y.shape[2:] == (3, 4) and not dense.training
+        for i in range(3):
+            for j in range(4):
+                window = x[:, :, i * stride : i * stride + size, j * stride : j * stride + size]
+                np.testing.assert_allclose(y[:, :, i, j], model(tg.tensor(window)).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name, size", [
+    ("alexnet", 224), ("alexnet2012", 227), ("resnet18", 64), ("cifar_resnet20", 32), ("googlenet", 64),
+    ("MaxoutMNIST", 28), ("ThreeConvolutions", 28), ("preact_resnet18", 64),
+])  # fmt: skip
+def test_fully_convolutional_networks_say_the_same_of_an_image(name, size, rng):
+    model = built(name, 10)
+    some = rng.normal(0, 0.05, 9973).astype(np.float32)
+    for p in model.parameters():
+        p.array[...] = np.resize(some, p.shape)
+    model.eval()
+    channels = 1 if name in ("MaxoutMNIST", "ThreeConvolutions") else 3
+    x = tg.tensor(rng.standard_normal((1, channels, size, size), np.float32))
+    dense = models.fully_convolutional(model, size)
+    with tg.no_grad():
+        expected = model(x).numpy()
+        np.testing.assert_allclose(
+            dense(x).numpy(), expected[:, :, None, None], rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+        )
+        assert dense(tg.zeros(1, channels, 2 * size, 2 * size)).shape[2] > 1
+
+
+def test_dense_weights_share_memory():
+    model = models.CaffeLeNet()
+    dense = models.fully_convolutional(model, 28)
+    nn.init.constant_(model.ip1.weight, 7.0)
+    assert (dense[4].weight == 7).all() and dense[4].weight.shape == (500, 50, 4, 4)
+    conv = models.linear_to_conv(nn.Linear(12, 2, bias=False), (2, 3))
+    assert conv.weight.shape == (2, 2, 2, 3) and conv.bias is None
+
+
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 def test_replace_head_and_freeze():
     model = models.resnet18(10).double().eval()
@@ -253,10 +401,28 @@ def test_replace_head_of_other_kinds():
     (lambda: models.replace_head(models.LeNet5(), 2, "fc9"), "there is no module 'fc9'"),
     (lambda: models.replace_head(nn.Sequential(nn.ReLU()), 2, "0"), "'0' is ReLU, neither Linear nor Conv2d"),
     (lambda: models.freeze(models.LeNet5(), but="fc"), "no parameter belongs to 'fc'"),
+    (lambda: models.PreActResNet(nn.ReLU, (1, 1, 1, 1)), "block must be PreActBlock or PreActBottleneck, got .*ReLU"),
+    (lambda: models.PreActResNet(models.PreActBlock, (1, 1), small=True), "layers must be one integer or 3 of them"),
+    (lambda: models.MaxoutMLP(pieces=0), "pieces must be a positive integer, got 0"),
+    (lambda: models.CharRNN(""), "alphabet is a text with all characters, got ''"),
+    (lambda: models.CharRNN("ab", kind="mlp"), "kind must be one of 'lstm', 'gru', 'rnn', got 'mlp'"),
+    (lambda: models.CharRNN("ab").sample(""), "start is a text of at least one character, got ''"),
+    (lambda: models.CharRNN("ab").sample("a", temperature=-1), "temperature must be a number of at least 0, got -1"),
+    (lambda: models.fully_convolutional(models.MLP(3, 2), 4), "MLP has no convolution"),
+    (lambda: models.fully_convolutional(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(2, 2)), 4), "Linear layer on maps"),
+    (lambda: models.fully_convolutional(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(3)), 4),
+     r"AdaptiveAvgPool2d.* changes maps of 2x2"),
+    (lambda: models.linear_to_conv(nn.Linear(10, 2), 3), "10 inputs are no whole maps of 3x3"),
+    (lambda: models.linear_to_conv(nn.ReLU(), 3), "is not a Linear layer"),
 ])  # fmt: skip
 def test_bad_arguments(call, match):
     with pytest.raises(tg.ArgumentError, match=match):
         call()
+
+
+def test_a_character_that_is_not_there():
+    with pytest.raises(tg.OutOfRangeError, match="'z' is not one of the 2 of the alphabet"):
+        models.CharRNN("ab").encode("abz")
 
 
 def test_skip_leaves_weights_and_ends():

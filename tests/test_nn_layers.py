@@ -35,7 +35,7 @@ IMAGE = (2, 4, 6, 5)
         (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be a positive integer, got 0"),
         (lambda: nn.MaxPool2d(2, padding=2), "MaxPool2d: padding=2 is more than half of kernel_size=2"),
         (lambda: nn.MaxPool1d(2, dilation=0), "MaxPool1d: dilation"),
-        (lambda: nn.AvgPool2d(2, divisor_override=0), "AvgPool2d: divisor_override must not be 0"),
+        (lambda: nn.AvgPool2d(2, divisor_override=0), "AvgPool2d: divisor_override must be a positive integer, got 0"),
         (lambda: nn.LPPool2d(0, 2), "LPPool2d: norm_type must be a number of more than 0, got 0"),
         (lambda: nn.AdaptiveAvgPool2d((1, 2, 3)), "AdaptiveAvgPool2d: output_size must be one integer or 2"),
         (lambda: nn.AdaptiveMaxPool1d(0), "AdaptiveMaxPool1d: output_size must be a positive integer, got 0"),

@@ -91,6 +91,110 @@ def test_gradients_are_left_alone():
         assert p.grad.tolist() == [0.5, -0.5], kind
 
 
+# ---- many at once --------------------------------------------------------------------------------------------------
+def many(rng, dtype=np.float64):
+    """Parameters that go together and parameters that do not: small, large, empty, without axes, in Fortran order."""
+    arrays = [rng.standard_normal(shape) for shape in ((3,), (2, 4), (), (0, 2), (300, 200), (5,), (4, 3, 2))]
+    tensors = [tg.tensor(a.astype(dtype), requires_grad=True) for a in arrays]
+    tensors.append(tg.Tensor(np.asfortranarray(rng.standard_normal((6, 5)).astype(dtype))).requires_grad_())
+    return tensors
+
+
+def settings_of(kind):
+    return dict(momentum=0.9, weight_decay=0.01) if kind in (optim.SGD, optim.RMSprop) else dict(weight_decay=0.01)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_many_parameters_move_as_each_would_alone(kind):
+    """Together, with one that has no gradient now and then, and with one exchanged: bit for bit as one by one."""
+    together, alone = many(np.random.default_rng(0)), many(np.random.default_rng(0))
+    one, several = kind(together, **settings_of(kind)), [kind([p], **settings_of(kind)) for p in alone]
+    rng = np.random.default_rng(1)
+    for step in range(6):
+        for i, (p, q) in enumerate(zip(together, alone, strict=True)):
+            g = rng.standard_normal(p.shape).astype(p.dtype)
+            p.grad, q.grad = (None, None) if (step, i) == (2, 1) else (tg.tensor(g), tg.tensor(g))
+        if step == 3:
+            for p in (together[0], alone[0]):
+                p.data = tg.tensor(np.ones(3))
+        if step == 4:
+            one.load_state_dict(one.state_dict())
+        arrays = [p.array for p in together]
+        one.step()
+        for each in several:
+            each.step()
+        for p, q, array in zip(together, alone, arrays, strict=True):
+            np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
+            assert p.array is array
+    state = one.state_dict()["state"]
+    for i, each in enumerate(several):
+        for name, value in each.state_dict()["state"].get(0, {}).items():
+            if isinstance(value, tg.Tensor):
+                np.testing.assert_array_equal(state[i][name].numpy(), value.numpy())
+            else:
+                assert state[i][name] == value
+
+
+def test_parameters_that_share_memory_are_both_moved():
+    base = np.zeros(4)
+    a, b = tg.Tensor(base[:3]).requires_grad_(), tg.Tensor(base[1:]).requires_grad_()
+    optimizer = optim.SGD([a, b], 1.0)
+    descend([a, b], optimizer, [[[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]])
+    assert base.tolist() == [-1, -2, -2, -1]
+
+
+def test_what_is_remembered_may_be_exchanged_by_hand():
+    a, b = leaf(0.0), leaf(0.0)
+    optimizer = optim.SGD([a, b], 1.0, momentum=0.5)
+    descend([a, b], optimizer, [[[1.0], [1.0]]])
+    optimizer.state[a]["momentum_buffer"] = tg.tensor([10.0], dtype="float64")
+    optimizer.state[b]["momentum_buffer"].fill_(20.0)
+    descend([a, b], optimizer, [[[1.0], [1.0]]])
+    assert (a.item(), b.item()) == (-1 - 6, -1 - 11)
+
+
+def test_complex_parameters_are_pairs_of_real_ones(rng):
+    values, g = rng.standard_normal((2, 3, 2))
+    whole = tg.tensor(values.view(complex).ravel(), requires_grad=True)
+    pairs = tg.tensor(values, requires_grad=True)
+    for p, gradient in ((whole, g.view(complex).ravel()), (pairs, g)):
+        p.grad = tg.tensor(gradient)
+        optimizer = optim.Adam([p], 0.1)
+        optimizer.step()
+        optimizer.step()
+    np.testing.assert_array_equal(whole.detach().numpy().view(float).reshape(3, 2), pairs.detach().numpy())
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_l1_decay_adds_the_sign(kind, maximize, rng):
+    gradients = rng.standard_normal((4, 3))
+    p, q = leaf(1.0, -2.0, 0.0), leaf(1.0, -2.0, 0.0)
+    with_decay, without = kind([p], maximize=maximize, l1_decay=0.1), kind([q], maximize=maximize)
+    for g in gradients:
+        signs = 0.1 * np.sign(q.detach().numpy())
+        descend([p], with_decay, [[g]])
+        descend([q], without, [[g - signs if maximize else g + signs]])
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-12, atol=1e-15)
+
+
+def test_l1_decay_makes_weights_zero_and_the_max_norm_holds():
+    """Half of the inputs say nothing: with L1 their weights die out; the constraint is one more line in the loop."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 6))
+    t = x[:, :3] @ np.array([[3.0], [-2.0], [1.0]])
+    layer = nn.Linear(6, 1, bias=False, dtype="float64")
+    optimizer = optim.SGD(layer.parameters(), 0.05, l1_decay=0.5)
+    for _ in range(200):
+        optimizer.zero_grad()
+        nn.MSELoss()(layer(tg.tensor(x)), tg.tensor(t)).backward()
+        optimizer.step()
+        nn.clip_weight_norm_(layer.parameters(), 2.0)
+    w = layer.weight.detach().numpy()[0]
+    assert np.abs(w[3:]).max() < 0.05 and np.abs(w[:2]).min() > 0.5
+    assert np.linalg.norm(w) == pytest.approx(2.0)
+
+
 # ---- groups --------------------------------------------------------------------------------------------------------
 def test_groups_have_settings_of_their_own():
     a, b, c = leaf(1.0), leaf(1.0), leaf(1.0)
@@ -140,9 +244,8 @@ def test_closure_runs_recorded_and_its_loss_is_returned():
 
 def test_repr():
     text = repr(optim.SGD([leaf(1.0)], 0.1, momentum=0.9))
-    assert text.startswith(
-        "SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.1\n    maximize: False\n    momentum: 0.9"
-    )
+    lines = ["SGD (", "Parameter Group 0", "    dampening: 0", "    l1_decay: 0", "    lr: 0.1", "    maximize: False"]
+    assert text.splitlines()[:7] == [*lines, "    momentum: 0.9"]
 
 
 # ---- state ---------------------------------------------------------------------------------------------------------

@@ -307,10 +307,22 @@ OPTIMIZERS = [
     ("Adam", {}),
     ("Adam", dict(betas=(0.8, 0.9), amsgrad=True, weight_decay=0.01)),
     ("Adam", dict(maximize=True, lr=1e-3)),
+    ("Adam", dict(decoupled_weight_decay=True, weight_decay=0.1)),
     ("AdamW", dict(weight_decay=0.1)),
+    ("AdamW", dict(weight_decay=0.1, amsgrad=True, maximize=True, eps=1e-3, lr=1e-3)),
     ("Adamax", dict(weight_decay=0.01)),
+    ("Adamax", dict(maximize=True, betas=(0.7, 0.8), eps=1e-4, lr=1e-3)),
     ("NAdam", dict(weight_decay=0.01, decoupled_weight_decay=True)),
+    ("NAdam", dict(weight_decay=0.01, momentum_decay=0.02, betas=(0.8, 0.95), maximize=True, lr=1e-3)),
     ("RAdam", dict(weight_decay=0.01)),
+    ("RAdam", dict(weight_decay=0.01, decoupled_weight_decay=True, maximize=True, betas=(0.8, 0.9), lr=1e-3)),
+    ("SGD", dict(weight_decay=0.01)),
+    ("SGD", dict(maximize=True, lr=1e-3)),
+    ("Adagrad", {}),
+    ("Adagrad", dict(eps=1e-3, maximize=True, lr=1e-3)),
+    ("RMSprop", dict(momentum=0.9)),
+    ("RMSprop", dict(centered=True, maximize=True, eps=1e-3, lr=1e-3)),
+    ("Adadelta", dict(lr=0.5, rho=0.8, eps=1e-5, maximize=True)),
 ]
 
 
@@ -417,3 +429,73 @@ def test_clipping(order):
         results.append((norm, *(p.grad for p in ps)))
     for ours, theirs in zip(*results, strict=True):
         same(ours, theirs)
+
+
+# ---- hooks ---------------------------------------------------------------------------------------------------------
+def watched(lib, layers, tensor):
+    """What hooks of all kinds see and do, in a module of two inputs and three results."""
+    log = []
+
+    def numbers(gradients):
+        return [None if g is None else g.tolist() for g in gradients]
+
+    class Two(layers.Module):
+        def forward(self, x, k, y):
+            return x * k, y * x, "text"
+
+    def after(module, grad_input, grad_output):
+        log.append(("after", numbers(grad_input)[:2], numbers(grad_output)))
+        return tuple(None if g is None else g * 2 for g in grad_input)
+
+    module = Two()
+    handle = module.register_full_backward_pre_hook(lambda module, g: log.append(("before", numbers(g))))
+    module.register_full_backward_pre_hook(lambda module, g: tuple(None if v is None else v + 1 for v in g))
+    module.register_full_backward_hook(lambda module, gi, go: log.append("first"), prepend=True)
+    module.register_full_backward_hook(after)
+    module.register_forward_hook(lambda module, args, output: log.append("second"))
+    module.register_forward_hook(lambda module, args, output: log.append("first"), prepend=True)
+    x, y = tensor([1.0, 2.0], requires_grad=True), tensor([3.0, 4.0], requires_grad=True)
+    a, b, _ = module(x, 2.0, y)
+    (a * b).sum().backward()
+    log += [x.grad.tolist(), y.grad.tolist()]
+    handle.remove()
+    a, b, _ = module(x.detach().requires_grad_(), 2.0, y)
+    (a + b).sum().backward()
+    log.append(y.grad.tolist())
+    inputs_without = layers.Linear(2, 1)
+    inputs_without.register_full_backward_hook(lambda module, gi, go: log.append((gi, go[0].tolist())))
+    inputs_without(tensor([1.0, 2.0])).sum().backward()
+    return log
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_backward_hooks():
+    assert watched(tg, nn, tg.tensor) == watched(torch, torch.nn, torch.tensor)
+
+
+# ---- decoders ------------------------------------------------------------------------------------------------------
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kw", [{}, dict(norm_first=True, batch_first=True, activation="gelu", bias=False)])
+def test_decoder_layer_and_transformer(kw):
+    sizes = dict(d_model=8, nhead=2, dim_feedforward=16, dropout=0.0, **kw)
+    rng = np.random.default_rng(0)
+    src, tgt = rng.standard_normal((5, 5, 8)), rng.standard_normal((5, 5, 8))
+    mask = np.triu(np.ones((5, 5), bool), 1)
+    for name, extra, args in (
+        ("TransformerDecoderLayer", {}, dict(memory_key_padding_mask=np.eye(5, dtype=bool))),
+        ("Transformer", dict(num_encoder_layers=1, num_decoder_layers=2), dict(src_mask=mask)),
+    ):
+        theirs = getattr(torch.nn, name)(**sizes, **extra).double()
+        ours = getattr(nn, name)(**sizes, **extra).double()
+        assert list(ours.state_dict()) == list(theirs.state_dict())
+        ours.load_state_dict(theirs.state_dict())
+        first, second = (tgt, src) if "Layer" in name else (src, tgt)
+        results = []
+        for lib, module in ((tg, ours), (torch, theirs)):
+            settings = {key: lib.tensor(value) for key, value in {"tgt_mask": mask, **args}.items()}
+            results.append(module(lib.tensor(first), lib.tensor(second), **settings))
+        same(*results)
+    np.testing.assert_array_equal(
+        nn.Transformer.generate_square_subsequent_mask(3).numpy(),
+        torch.nn.Transformer.generate_square_subsequent_mask(3).numpy(),
+    )

@@ -315,3 +315,229 @@ def test_agrees_with_torch(tmp_path, zipped):
     torch.save(net, tmp_path / "b.pt", _use_new_zipfile_serialization=zipped)
     with pytest.raises(tg.CorruptDataError, match=r"state_dict\(\), path"):
         nn.load(tmp_path / "b.pt")
+
+
+# ---- Caffe's networks ------------------------------------------------------------------------------------------------
+LENET = """
+name: "LeNet"  # as Caffe's example for training
+layer { name: "mnist" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+        data_param { source: "train_lmdb" batch_size: 64 backend: LMDB } transform_param { scale: 0.00390625 } }
+layer { name: "mnist" type: "Data" top: "data" top: "label" include { phase: TEST }
+        data_param { source: "test_" "lmdb" batch_size: 100 backend: LMDB } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" param { lr_mult: 1 } param { lr_mult: 2 }
+        convolution_param { num_output: 20 kernel_size: 5 stride: 1
+                            weight_filler { type: "xavier" } bias_filler { type: "constant" value: 0.25 } } }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1"
+        pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
+        convolution_param { num_output: 50 kernel_size: 5 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "pool2" type: "Pooling" bottom: "conv2" top: "pool2"
+        pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "ip1" type: "InnerProduct" bottom: "pool2" top: "ip1"
+        inner_product_param { num_output: 500 weight_filler { type: "msra" variance_norm: FAN_OUT } } }
+layer { name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }
+layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
+        inner_product_param { num_output: 10 weight_filler { type: "uniform" min: -0.1 max: 0.1 } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip2" bottom: "label" top: "accuracy" include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
+"""
+
+
+def network(tmp_path, text, *args, **kw):
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    return weights.read_prototxt(path, *args, **kw)
+
+
+@with_data
+def test_lenet_from_its_prototxt(tmp_path):
+    images, labels = data.mnist(DATA, train=False)
+    model = network(tmp_path, LENET, DATA / "weights" / "lenet_iter_10000.caffemodel")
+    images = images * np.float32(255 / 256)
+    assert abs(accuracy(model, images, labels) - 0.9914) <= 0.0002
+    with tg.no_grad():
+        found = model(tg.tensor(images[:500]), tg.tensor(labels[:500]))
+        logits = model(tg.tensor(images[:500]))
+    assert found.keys() == {"accuracy", "loss"} and logits.shape == (500, 10)
+    assert found["accuracy"].item() == pytest.approx((logits.numpy().argmax(1) == labels[:500]).mean())
+    assert found["loss"].item() == pytest.approx(nn.CrossEntropyLoss()(logits, tg.tensor(labels[:500])).item())
+
+
+def test_a_prototxt_for_training_starts_as_its_fillers_say(tmp_path):
+    tg.manual_seed(0)
+    model = network(tmp_path, LENET, input_shape=(1, 28, 28), phase="TRAIN")
+    assert model.inputs == ("data", "label") and model.training
+    assert {name: p.shape for name, p in model.named_parameters()} == {
+        "conv1.weight": (20, 1, 5, 5), "conv1.bias": (20,), "conv2.weight": (50, 20, 5, 5), "conv2.bias": (50,),
+        "ip1.weight": (500, 800), "ip1.bias": (500,), "ip2.weight": (10, 500), "ip2.bias": (10,),
+    }  # fmt: skip
+    w = {name: p.detach().numpy() for name, p in model.named_parameters()}
+    assert (w["conv1.bias"] == 0.25).all() and not w["ip1.bias"].any()
+    assert np.abs(w["conv1.weight"]).max() <= np.sqrt(3 / 25) and w["conv1.weight"].std() == pytest.approx(0.2, rel=0.1)
+    assert w["conv2.weight"].std() == pytest.approx(0.01, rel=0.05)
+    assert w["ip1.weight"].std() == pytest.approx(np.sqrt(2 / 500), rel=0.02)
+    assert np.abs(w["ip2.weight"]).max() <= 0.1
+    found = model(tg.ones(2, 1, 28, 28), tg.tensor([1, 2]))
+    found.backward()  # the loss alone: accuracy belongs to the other phase
+    assert all(p.grad is not None for p in model.parameters())
+
+
+ALEXNET = """
+name: "AlexNet" input: "data" input_dim: 1 input_dim: 3 input_dim: 227 input_dim: 227
+layers { name: "conv1" type: CONVOLUTION bottom: "data" top: "conv1" blobs_lr: 1 blobs_lr: 2 weight_decay: 1
+         convolution_param { num_output: 96 kernel_size: 11 stride: 4 } }
+layers { name: "relu1" type: RELU bottom: "conv1" top: "conv1" }
+layers { name: "norm1" type: LRN bottom: "conv1" top: "norm1"
+         lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 } }
+layers { name: "pool1" type: POOLING bottom: "norm1" top: "pool1"
+         pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layers { name: "conv2" type: CONVOLUTION bottom: "pool1" top: "conv2"
+         convolution_param { num_output: 256 pad: 2 kernel_size: 5 group: 2 } }
+layers { name: "relu2" type: RELU bottom: "conv2" top: "conv2" }
+layers { name: "pool2" type: POOLING bottom: "conv2" top: "pool2"
+         pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layers { name: "fc6" type: INNER_PRODUCT bottom: "pool2" top: "fc6" inner_product_param { num_output: 8 } }
+layers { name: "drop6" type: DROPOUT bottom: "fc6" top: "fc6" dropout_param { dropout_ratio: 0.25 } }
+layers { name: "prob" type: SOFTMAX bottom: "fc6" top: "prob" }
+"""
+
+
+def test_the_old_form_of_a_prototxt(tmp_path, rng):
+    model = network(tmp_path, ALEXNET)
+    assert model.conv2.weight.shape == (256, 48, 5, 5) and model.fc6.in_features == 256 * 13 * 13
+    assert model.drop6.p == 0.25 and [step.kind for step in model.steps][:3] == ["Convolution", "ReLU", "LRN"]
+    for p in model.parameters():
+        nn.init.normal_(p, 0, 0.02)
+    x = tg.tensor(rng.standard_normal((1, 3, 227, 227), np.float32))
+    with tg.no_grad():
+        blobs, y = model.eval().blobs(x), model(x)
+        square = np.pad(blobs["conv1"].numpy() ** 2, ((0, 0), (2, 2), (0, 0), (0, 0)))
+        total = sum(square[:, i : i + 96] for i in range(5))
+        normed = blobs["conv1"].numpy() / (1 + 1e-4 / 5 * total) ** 0.75
+    np.testing.assert_allclose(blobs["norm1"].numpy(), normed, rtol=1e-4, atol=1e-6)
+    assert (blobs["conv1"].numpy() >= 0).all()  # the ReLU works in place
+    np.testing.assert_allclose(y.numpy().sum(), 1, rtol=1e-5)
+
+
+INCEPTION = """
+layer { name: "data" type: "Input" top: "data" input_param { shape: { dim: 1 dim: 4 dim: 9 dim: 9 } } }
+layer { name: "pool" type: "Pooling" bottom: "data" top: "pool"
+        pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layer { name: "inception/1x1" type: "Convolution" bottom: "pool" top: "one"
+        convolution_param { num_output: 3 kernel_size: 1 bias_term: false } }
+layer { name: "inception/bn" type: "BatchNorm" bottom: "one" top: "one" batch_norm_param { eps: 0.001 } }
+layer { name: "inception/scale" type: "Scale" bottom: "one" top: "one" scale_param { bias_term: true } }
+layer { name: "inception/3x3" type: "Convolution" bottom: "pool" top: "three"
+        convolution_param { num_output: 3 kernel_h: 3 kernel_w: 1 pad_h: 1 pad_w: 0 } }
+layer { name: "pool_proj" type: "Pooling" bottom: "pool" top: "pooled"
+        pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 } }
+layer { name: "out" type: "Concat" bottom: "one" bottom: "three" bottom: "pooled" top: "out" }
+layer { name: "both" type: "Eltwise" bottom: "one" bottom: "three" top: "both"
+        eltwise_param { operation: SUM coeff: 1 coeff: -0.5 } }
+layer { name: "slope" type: "PReLU" bottom: "both" top: "both" }
+layer { name: "halves" type: "Slice" bottom: "out" top: "left" top: "right" slice_param { axis: 1 slice_point: 4 } }
+layer { name: "global" type: "Pooling" bottom: "right" top: "global"
+        pooling_param { pool: AVE global_pooling: true } }
+layer { name: "loss1/fc" type: "InnerProduct" bottom: "global" top: "scores"
+        inner_product_param { num_output: 5 bias_term: false } }
+layer { name: "loss1/bn" type: "BatchNorm" bottom: "scores" top: "scores" }
+"""
+
+
+def test_branches_normalisation_and_names_with_strokes(tmp_path, rng):
+    """Against the same written out; pooling rounds up: 9 pixels, windows of 3 in steps of 2, with 8 also 4."""
+    model = network(tmp_path, INCEPTION).eval()
+    shapes = {name: value.shape for name, value in model.state_dict().items() if not name.endswith("tracked")}
+    assert shapes == {
+        "inception/1x1.weight": (3, 4, 1, 1), "inception/bn.running_mean": (3,), "inception/bn.running_var": (3,),
+        "inception/scale.weight": (3,), "inception/scale.bias": (3,), "inception/3x3.weight": (3, 4, 3, 1),
+        "inception/3x3.bias": (3,), "slope.weight": (3,), "loss1/fc.weight": (5, 6),
+        "loss1/bn.running_mean": (5,), "loss1/bn.running_var": (5,),
+    }  # fmt: skip
+    for value in model.state_dict().values():
+        if value.dtype.kind == "f":
+            nn.init.uniform_(value, 0.5, 1.5)
+    w = {name: value.numpy() for name, value in model.state_dict().items()}
+    for size, pooled in ((9, 4), (8, 4)):
+        x = tg.tensor(rng.standard_normal((2, 4, size, size), np.float32))
+        with tg.no_grad():
+            found = model.blobs(x)
+        assert found["pool"].shape[2:] == (pooled, pooled)
+        one = np.einsum("nchw,kc->nkhw", found["pool"].numpy(), w["inception/1x1.weight"][:, :, 0, 0])
+        mean, var, scale, bias = (w[f"inception/{n}"][:, None, None] for n in
+                                  ("bn.running_mean", "bn.running_var", "scale.weight", "scale.bias"))  # fmt: skip
+        one = (one - mean) / np.sqrt(var + 0.001) * scale + bias
+        np.testing.assert_allclose(found["one"].numpy(), one, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["out"].numpy()[:, :3], one, rtol=1e-4, atol=1e-5)
+        both = one - 0.5 * found["three"].numpy()
+        slope = w["slope.weight"][:, None, None]
+        np.testing.assert_allclose(found["both"].numpy(), np.where(both > 0, both, slope * both), rtol=1e-3, atol=1e-4)
+        assert found["left"].shape[1] == 4 and found["right"].shape[1] == 6
+        padded = np.pad(found["pool"].numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
+        np.testing.assert_allclose(found["pooled"].numpy()[:, :, 0, 0], padded[:, :, :3, :3].mean((2, 3)), rtol=1e-4)
+        assert set(model(x)) == {"both", "left", "scores"}  # what no later layer uses
+
+
+def test_weights_of_layers_that_the_prototxt_lacks_are_ignored(tmp_path):
+    text = """
+    input: "data" input_shape { dim: 1 dim: 1 dim: 3 dim: 3 }
+    layer { name: "conv" type: "Convolution" bottom: "data" top: "y"
+            convolution_param { num_output: 1 kernel_size: 2 } }
+    """
+    model = network(tmp_path, text, written(tmp_path / "a.caffemodel", NEW))
+    assert model(tg.ones(1, 1, 3, 3)).tolist() == [[[[15, 15], [15, 15]]]]
+    with pytest.raises(tg.errors.StateDictError, match=r"conv\.weight is f32\[2,1,2,2\] here, f32\[1,1,2,2\]"):
+        network(tmp_path, text.replace("num_output: 1", "num_output: 2"), tmp_path / "a.caffemodel")
+
+
+HEAD = 'input: "data" input_shape { dim: 1 dim: 1 dim: 3 dim: 3 }\n'
+
+
+@pytest.mark.parametrize("text, match", [
+    ("", "it has no layers"),
+    ("layer { name: ", "ends where a value should be"),
+    ("layer { name: 'a'", "line 1: a message that does not end"),
+    ("layer } ", "line 1"),
+    ("name: 'x' }", "closes nothing"),
+    ("\n\nlayer { = }", "line 3: '= }' is no field"),
+    ("layer { name 'a' }", "where a colon should be"),
+    ("layer: [ { name: 'a' }", "a list that does not end"),
+    ("a {" * 100, "more than 64 deep"),
+    ("layers { layer { name: 'a' type: 'conv' } }", "gave up in 2013"),
+    ("layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'y' }", "has no input, and no data layer"),
+    (HEAD + "layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'y' }", "layer 'a': its input 'x' is made by no layer"),
+    (HEAD + "layer { name: 'a' type: 'SPP' bottom: 'data' top: 'y' }", r"'SPP' are not read[\s\S]*Convolution"),
+    (HEAD + "layer { name: 'a' type: 'ReLU' bottom: 'data' top: 'y' }" * 2, "layer 'a': it comes twice"),
+    (HEAD + "layer { type: 'ReLU' bottom: 'data' top: 'y' }", "layer 0: it has no name"),
+    (HEAD + "layer { name: 'train' type: 'ReLU' bottom: 'data' top: 'y' }", "'train': it has a name that modules keep"),
+    (HEAD + "layer { name: 'a' type: 'Convolution' bottom: 'data' top: 'y' }", "kernel_size must be .*got nothing"),
+    (HEAD + "layer { name: 'a' type: 'Convolution' bottom: 'data' top: 'y' convolution_param { kernel_size: 2 "
+     "num_output: 'x' } }", "num_output must be an integer, got 'x'"),
+    (HEAD + "layer { name: 'a' type: 'Convolution' bottom: 'data' top: 'y' convolution_param { kernel_size: 2 "
+     "num_output: 0 } }", "num_output must be a positive integer, got 0"),
+    (HEAD + "layer { name: 'a' type: 'Pooling' bottom: 'data' top: 'y' pooling_param { pool: STOCHASTIC } }",
+     "pooling by STOCHASTIC"),
+    (HEAD + "layer { name: 'a' type: 'InnerProduct' bottom: 'data' top: 'y' inner_product_param { num_output: 2 "
+     "bias_term: maybe } }", "bias_term must be true or false, got 'maybe'"),
+    (HEAD + "layer { name: 'a' type: 'InnerProduct' bottom: 'data' top: 'y' inner_product_param { num_output: 2 "
+     "weight_filler { type: 'bilinear' } } }", "fillers of the type 'bilinear'"),
+    ("layer { name: 'd' type: 'Data' top: 'data' } layer { name: 'a' type: 'InnerProduct' bottom: 'data' top: 'y' "
+     "inner_product_param { num_output: 2 } }", r"does not tell the shape of 'data'[\s\S]*input_shape"),
+])  # fmt: skip
+def test_bad_prototxts(tmp_path, text, match):
+    with pytest.raises(tg.TensorgraphError, match=match):
+        network(tmp_path, text)
+
+
+def test_bad_arguments_of_read_prototxt(tmp_path):
+    with pytest.raises(tg.MissingDataError, match="there is no file"):
+        weights.read_prototxt(tmp_path / "nowhere.prototxt")
+    with pytest.raises(tg.ArgumentError, match="phase must be one of 'TEST', 'TRAIN', got 'EVAL'"):
+        network(tmp_path, LENET, phase="EVAL")
+    with pytest.raises(tg.ArgumentError, match=r"input_shape must be one integer or 3 of them, got \(28, 28\)"):
+        network(tmp_path, LENET, input_shape=(28, 28))
+    with pytest.raises(tg.CorruptDataError, match="it is binary"):
+        weights.read_prototxt(written(tmp_path / "a.prototxt", b"\xff\xfe\x00"))
+    model = network(tmp_path, LENET, input_shape=(1, 28, 28))
+    with pytest.raises(tg.ArgumentError, match="3 inputs, expected 1 to 2: data, label"):
+        model(*[tg.ones(1, 1, 28, 28)] * 3)

@@ -15,6 +15,7 @@ from tensorgraph.nn.layers import (
     pool,
     recurrent,
     reshape,
+    transformer,
 )
 from tensorgraph.nn.layers.activation import *
 from tensorgraph.nn.layers.attention import *
@@ -27,6 +28,7 @@ from tensorgraph.nn.layers.norm import *
 from tensorgraph.nn.layers.pool import *
 from tensorgraph.nn.layers.recurrent import *
 from tensorgraph.nn.layers.reshape import *
+from tensorgraph.nn.layers.transformer import *
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -40,3 +42,4 @@ __all__ += norm.__all__
 __all__ += pool.__all__
 __all__ += recurrent.__all__
 __all__ += reshape.__all__
+__all__ += transformer.__all__

@@ -13,6 +13,7 @@ from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.module import Module, Parameter
+from tensorgraph.ops.rounding import check_surrogate
 
 __all__ = [
     "CELU",
@@ -62,6 +63,7 @@ class _Plain(Module):
 class _InPlace(_Plain):
     def __init__(self, inplace: bool = False):
         super().__init__()
+        check.flags(type(self).__name__, inplace=inplace)
         self.inplace = inplace
 
     def extra_repr(self) -> str:
@@ -152,6 +154,7 @@ class BinaryStep(Module):
 
     def __init__(self, surrogate: str | None = None):
         super().__init__()
+        check_surrogate("BinaryStep", surrogate)
         self.surrogate = surrogate
 
     def forward(self, input: Any) -> Any:

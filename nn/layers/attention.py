@@ -1,27 +1,21 @@
-"""Attention with several heads, and the encoder of transformers. The arithmetic is in ops/attention.py."""
+"""Attention with several heads. The arithmetic is in ops/attention.py."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 from tensorgraph import backends, ops
 from tensorgraph.creation import empty, zeros
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError, sig
 from tensorgraph.nn import arguments as check
-from tensorgraph.nn import functional as F
 from tensorgraph.nn import init
-from tensorgraph.nn.containers import ModuleList
-from tensorgraph.nn.layers.dropout import Dropout
 from tensorgraph.nn.layers.linear import Linear
-from tensorgraph.nn.layers.norm import LayerNorm
 from tensorgraph.nn.module import Module, Parameter
 from tensorgraph.ops.attention import shares
 from tensorgraph.tensor import Tensor, raw
 
-__all__ = ["MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"]
+__all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
@@ -62,6 +56,7 @@ class MultiheadAttention(Module):
     ):
         super().__init__()
         name = "MultiheadAttention"
+        check.flags(name, bias=bias, add_bias_kv=add_bias_kv, add_zero_attn=add_zero_attn, batch_first=batch_first)
         self.embed_dim = check.integer(name, embed_dim=embed_dim)
         self.num_heads = check.integer(name, num_heads=num_heads)
         if embed_dim % num_heads:
@@ -212,97 +207,3 @@ class MultiheadAttention(Module):
     def _heads(self, x: Any) -> Any:
         """x (L, N, E) -> (N, heads, L, E / heads)."""
         return ops.permute_dims(x.reshape((*x.shape[:2], self.num_heads, self.head_dim)), (1, 2, 0, 3))
-
-
-class TransformerEncoderLayer(Module):
-    """Self-attention and a network of two layers on each position, each with a residual connection and layer norm.
-
-    src (L, N, d_model), or (N, L, d_model) with `batch_first`, or (L, d_model) -> the same. With `norm_first` the
-    norms stand in front of the two parts, otherwise behind the additions. `activation`: "relu", "gelu" or a function.
-    Source: Vaswani et al., Attention is all you need, NeurIPS 2017; Xiong et al., 2020, arXiv:2002.04745 (norm_first).
-    """
-
-    activation: Callable[[Any], Any]
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Any], Any] = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ):
-        super().__init__()
-        name = "TransformerEncoderLayer"
-        check.integer(name, d_model=d_model)
-        check.integer(name, nhead=nhead)
-        check.integer(name, dim_feedforward=dim_feedforward)
-        words = {"relu": F.relu, "gelu": F.gelu}
-        function = activation if callable(activation) else words[check.choice(name, [*words], activation=activation)]
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, device, dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, device, dtype)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = function
-
-    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
-        """src after attention and the network; the masks are those of `MultiheadAttention`."""
-
-        def attend(x: Any) -> Any:
-            y, _ = self.self_attn(
-                x, x, x, src_key_padding_mask, need_weights=False, attn_mask=src_mask, is_causal=is_causal
-            )
-            return self.dropout1(y)
-
-        def think(x: Any) -> Any:
-            return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
-
-        if self.norm_first:
-            x = src + attend(self.norm1(src))
-            return x + think(self.norm2(x))
-        x = self.norm1(src + attend(src))
-        return self.norm2(x + think(x))
-
-
-class TransformerEncoder(Module):
-    """Several copies of one encoder layer in a row, and a norm behind them if one is given.
-
-    src (L, N, d_model), or as the layer has it -> the same. The copies start with equal weights. `enable_nested_tensor`
-    and `mask_check` are understood and change nothing: there are no nested tensors.
-    """
-
-    def __init__(
-        self,
-        encoder_layer: Module,
-        num_layers: int,
-        norm: Module | None = None,
-        enable_nested_tensor: bool = True,
-        mask_check: bool = True,
-    ):
-        super().__init__()
-        if not isinstance(encoder_layer, Module):
-            raise DtypeError(f"TransformerEncoder: encoder_layer is {sig(encoder_layer)}, not a module")
-        self.num_layers = check.integer("TransformerEncoder", num_layers=num_layers)
-        self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
-        self.norm = norm
-
-    def forward(
-        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
-    ) -> Any:
-        """src after all layers; each gets the same masks."""
-        for layer in self.layers:
-            src = layer(src, mask, src_key_padding_mask, bool(is_causal))
-        return src if self.norm is None else self.norm(src)

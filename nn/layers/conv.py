@@ -51,6 +51,7 @@ class _Conv(Module):
     ):
         super().__init__()
         name, axes = type(self).__name__, self.axes
+        check.flags(name, bias=bias)
         self.in_channels = check.integer(name, in_channels=in_channels)
         self.out_channels = check.integer(name, out_channels=out_channels)
         self.groups = check.integer(name, groups=groups)

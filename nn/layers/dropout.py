@@ -17,6 +17,7 @@ class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False):
         super().__init__()
         self.p = check.fraction(type(self).__name__, p=p)
+        check.flags(type(self).__name__, inplace=inplace)
         self.inplace = inplace  # understood; values are never overwritten
 
     def forward(self, input: Any) -> Any:

@@ -139,7 +139,7 @@ class _LazyCorrelation(_LazyConv):
         dtype: Any = None,
     ):
         super().__init__(
-            groups,  # pyright: ignore[reportCallIssue]
+            check.integer(type(self).__name__, groups=groups),  # pyright: ignore[reportCallIssue]
             out_channels,
             kernel_size,
             stride,
@@ -196,7 +196,7 @@ class _LazyTransposed(_LazyConv):
         dtype: Any = None,
     ):
         super().__init__(
-            groups,  # pyright: ignore[reportCallIssue]
+            check.integer(type(self).__name__, groups=groups),  # pyright: ignore[reportCallIssue]
             out_channels,
             kernel_size,
             stride,

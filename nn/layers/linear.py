@@ -35,6 +35,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None
     ):
         super().__init__()
+        check.flags("Linear", bias=bias)
         self.in_features = check.integer("Linear", in_features=in_features)
         self.out_features = check.integer("Linear", out_features=out_features)
         self.weight = Parameter(empty(self.out_features, self.in_features, dtype=dtype, device=device))
@@ -70,6 +71,7 @@ class Bilinear(Module):
         dtype: Any = None,
     ):
         super().__init__()
+        check.flags("Bilinear", bias=bias)
         self.in1_features = check.integer("Bilinear", in1_features=in1_features)
         self.in2_features = check.integer("Bilinear", in2_features=in2_features)
         self.out_features = check.integer("Bilinear", out_features=out_features)

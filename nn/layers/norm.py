@@ -50,6 +50,7 @@ class _PerChannel(Module):
     ):
         super().__init__()
         name = type(self).__name__
+        check.flags(name, affine=affine, track_running_stats=track_running_stats, bias=bias)
         self.num_features = check.integer(name, num_features=num_features)
         self.eps = check.number(name, 0, eps=eps)
         self.momentum = None if momentum is None else check.fraction(name, momentum=momentum)
@@ -198,7 +199,8 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 def _shape(layer: str, normalized_shape: Any) -> tuple[int, ...]:
-    sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    several = isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str)
+    sizes = normalized_shape if several else (normalized_shape,)
     if not sizes:
         raise ArgumentError(f"{layer}: normalized_shape must name at least one axis, got {normalized_shape!r}")
     return tuple(check.integer(layer, normalized_shape=n) for n in sizes)
@@ -223,6 +225,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ):
         super().__init__()
+        check.flags("LayerNorm", elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = _shape("LayerNorm", normalized_shape)
         self.eps = check.number("LayerNorm", 0, eps=eps)
         self.elementwise_affine = elementwise_affine
@@ -254,6 +257,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ):
         super().__init__()
+        check.flags("RMSNorm", elementwise_affine=elementwise_affine)
         self.normalized_shape = _shape("RMSNorm", normalized_shape)
         self.eps = None if eps is None else check.number("RMSNorm", 0, eps=eps)
         self.elementwise_affine = elementwise_affine
@@ -284,6 +288,7 @@ class GroupNorm(Module):
         bias: bool = True,
     ):
         super().__init__()
+        check.flags("GroupNorm", affine=affine, bias=bias)
         self.num_groups = check.integer("GroupNorm", num_groups=num_groups)
         self.num_channels = check.integer("GroupNorm", num_channels=num_channels)
         if num_channels % num_groups:

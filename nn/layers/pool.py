@@ -39,6 +39,7 @@ class _Pool(Module):
     def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
         super().__init__()
         name = type(self).__name__
+        check.flags(name, ceil_mode=ceil_mode)
         kernel = check.sizes(self.axes, name, kernel_size=kernel_size)
         check.sizes(self.axes, name, stride=kernel_size if stride is None else stride)
         pads = check.sizes(self.axes, name, 0, padding=padding)
@@ -64,6 +65,7 @@ class _MaxPool(_Pool):
     ):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         check.sizes(self.axes, type(self).__name__, dilation=dilation)
+        check.flags(type(self).__name__, return_indices=return_indices)
         self.dilation, self.return_indices = dilation, return_indices
 
     def forward(self, input: Any) -> Any:
@@ -112,8 +114,9 @@ class _AvgPool(_Pool):
         divisor_override: int | None = None,
     ):
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        if divisor_override == 0:
-            raise ArgumentError(f"{type(self).__name__}: divisor_override must not be 0")
+        check.flags(type(self).__name__, count_include_pad=count_include_pad)
+        if divisor_override is not None:
+            check.integer(type(self).__name__, divisor_override=divisor_override)
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, input: Any) -> Any:
@@ -176,6 +179,7 @@ class _LPPool(Module):
     def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False):
         super().__init__()
         name = type(self).__name__
+        check.flags(name, ceil_mode=ceil_mode)
         self.norm_type = check.number(name, above=0, norm_type=norm_type)
         check.sizes(self.axes, name, kernel_size=kernel_size)
         check.sizes(self.axes, name, stride=kernel_size if stride is None else stride)
@@ -302,6 +306,7 @@ class AdaptiveAvgPool3d(_Adaptive):
 class _AdaptiveMax(_Adaptive):
     def __init__(self, output_size: Any, return_indices: bool = False):
         super().__init__(output_size)
+        check.flags(type(self).__name__, return_indices=return_indices)
         self.return_indices = return_indices
 
     def forward(self, input: Any) -> Any:

@@ -48,6 +48,7 @@ class _Layers(_Recurrent):
         super().__init__()
         name = type(self).__name__
         self.mode = mode
+        check.flags(name, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         self.input_size = check.integer(name, input_size=input_size)
         self.hidden_size = check.integer(name, hidden_size=hidden_size)
         self.num_layers = check.integer(name, num_layers=num_layers)
@@ -272,6 +273,7 @@ class _Cell(_Recurrent):
         name = type(self).__name__
         self.input_size = check.integer(name, input_size=input_size)
         self.hidden_size = check.integer(name, hidden_size=hidden_size)
+        check.flags(name, bias=bias)
         self.bias = bias
         rows = self.gates * self.hidden_size
         self.weight_ih = Parameter(empty(rows, self.input_size, dtype=dtype, device=device))

@@ -9,6 +9,7 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import functional as F
 from tensorgraph.nn.module import Module
+from tensorgraph.ops.resize import MODES
 
 __all__ = [
     "ChannelShuffle",
@@ -58,6 +59,8 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Any):
         super().__init__()
         self.dim = check.integer("Unflatten", -64, dim=dim)
+        if not isinstance(unflattened_size, (tuple, list)):
+            raise ArgumentError(f"Unflatten: unflattened_size must be several integers, got {unflattened_size!r}")
         self.unflattened_size = tuple(check.integer("Unflatten", -1, unflattened_size=n) for n in unflattened_size)
 
     def forward(self, input: Any) -> Any:
@@ -116,14 +119,19 @@ class Upsample(Module):
         self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
     ):
         super().__init__()
+        name = type(self).__name__
         if (size is None) == (scale_factor is None):
-            raise ArgumentError(
-                f"Upsample: give size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}"
-            )
+            raise ArgumentError(f"{name}: give size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}")
+        for n in size if isinstance(size, (tuple, list)) else () if size is None else (size,):
+            check.integer(name, size=n)
         if scale_factor is not None:
-            scale_factor = (
-                tuple(map(float, scale_factor)) if isinstance(scale_factor, (tuple, list)) else float(scale_factor)
-            )
+            several = isinstance(scale_factor, (tuple, list))
+            factors = [
+                check.number(name, above=0, scale_factor=f) for f in (scale_factor if several else [scale_factor])
+            ]
+            scale_factor = tuple(map(float, factors)) if several else float(factors[0])
+        check.choice(name, tuple(MODES), mode=mode)
+        check.flags(name, align_corners=align_corners)
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
     def forward(self, input: Any) -> Any:
@@ -158,7 +166,7 @@ class _Pad(Module):
     def __init__(self, padding: Any):
         super().__init__()
         n = 2 * self.axes
-        sizes = (padding,) * n if isinstance(padding, int) else tuple(padding)
+        sizes = padding if isinstance(padding, (tuple, list)) else (padding,) * n
         if len(sizes) != n:
             raise ArgumentError(f"{type(self).__name__}: padding must be one integer or {n} of them, got {padding!r}")
         self.padding = tuple(check.integer(type(self).__name__, -(2**31), padding=p) for p in sizes)

@@ -12,7 +12,8 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import BatchNorm2d, Conv2d, Linear
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, ReLU
+from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
 __all__ = [
@@ -55,7 +56,7 @@ class _Block(Module):
         return ops.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
-class CifarResNet(Module):
+class CifarResNet(Chain):
     """A residual network of `depth` = 6 n + 2 layers for small images.  x (N, 3, 32, 32) -> (N, classes).
 
     `option` is the shortcut where the size changes: "A" pads with zeros and has no parameters, as in the paper's
@@ -73,9 +74,11 @@ class CifarResNet(Module):
         with init.skip():
             self.conv1 = Conv2d(3, 16, 3, padding=1, bias=False)
             self.bn1 = BatchNorm2d(16)
+            self.relu = ReLU()
             self.layer1 = _stage(16, 16, blocks, 1, option)
             self.layer2 = _stage(16, 32, blocks, 2, option)
             self.layer3 = _stage(32, 64, blocks, 2, option)
+            self.avgpool, self.flatten = AdaptiveAvgPool2d((1, 1)), Flatten()
             self.linear = Linear(64, num_classes)
         for module in self.modules():
             if isinstance(module, (Conv2d, Linear)):
@@ -83,10 +86,10 @@ class CifarResNet(Module):
         if self.linear.bias is not None:
             init.zeros_(self.linear.bias)
 
-    def forward(self, x: Any) -> Any:
-        x = ops.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(ops.mean(x, axis=(2, 3)))
+    def chain(self) -> list[Module]:
+        """All layers in order."""
+        stages = [self.layer1, self.layer2, self.layer3]
+        return [self.conv1, self.bn1, self.relu, *stages, self.avgpool, self.flatten, self.linear]
 
 
 def _stage(in_channels: int, channels: int, blocks: int, stride: int, option: str) -> Sequential:

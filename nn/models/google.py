@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from tensorgraph import ops
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d
+from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
 __all__ = ["GoogLeNet", "GoogLeNetOutputs", "googlenet"]
@@ -61,7 +62,7 @@ class _SideBranch(Module):
         return self.fc2(self.dropout(ops.relu(self.fc1(x))))
 
 
-class GoogLeNet(Module):
+class GoogLeNet(Chain):
     """GoogLeNet with two auxiliary classifiers.  x (N, 3, 224, 224) -> (N, classes); any size from 32x32 works.
 
     In training mode the result is `GoogLeNetOutputs(logits, aux_logits2, aux_logits1)`; the loss is that of the
@@ -97,7 +98,7 @@ class GoogLeNet(Module):
             self.inception5b = _Inception(832, 384, 192, 384, 48, 128, 128)
             self.aux1 = _SideBranch(512, num_classes, dropout_aux) if aux_logits else None
             self.aux2 = _SideBranch(528, num_classes, dropout_aux) if aux_logits else None
-            self.avgpool = AdaptiveAvgPool2d((1, 1))
+            self.avgpool, self.flatten = AdaptiveAvgPool2d((1, 1)), Flatten()
             self.dropout = Dropout(dropout)
             self.fc = Linear(1024, num_classes)
         for module in self.modules():
@@ -106,18 +107,25 @@ class GoogLeNet(Module):
                 if module.bias is not None:
                     init.zeros_(module.bias)
 
+    def chain(self) -> list[Module]:
+        """All layers in order, without the side branches."""
+        begin = [self.conv1, self.maxpool1, self.conv2, self.conv3, self.maxpool2]
+        third = [self.inception3a, self.inception3b, self.maxpool3]
+        fourth = [self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e]
+        fifth = [self.maxpool4, self.inception5a, self.inception5b]
+        return [*begin, *third, *fourth, *fifth, self.avgpool, self.flatten, self.dropout, self.fc]
+
     def forward(self, x: Any) -> Any:
-        x = self.maxpool1(self.conv1(x))
-        x = self.maxpool2(self.conv3(self.conv2(x)))
-        x = self.maxpool3(self.inception3b(self.inception3a(x)))
-        early = self.inception4a(x)
-        late = self.inception4d(self.inception4c(self.inception4b(early)))
-        x = self.maxpool4(self.inception4e(late))
-        x = self.inception5b(self.inception5a(x))
-        logits = self.fc(self.dropout(ops.flatten(self.avgpool(x), 1)))
+        early = late = None
+        for layer in self.chain():
+            x = layer(x)
+            if layer is self.inception4a:
+                early = x
+            elif layer is self.inception4d:
+                late = x
         if not self.training or self.aux1 is None or self.aux2 is None:
-            return logits
-        return GoogLeNetOutputs(logits, self.aux2(late), self.aux1(early))
+            return x
+        return GoogLeNetOutputs(x, self.aux2(late), self.aux1(early))
 
 
 def googlenet(num_classes: int = 1000, aux_logits: bool = True) -> GoogLeNet:

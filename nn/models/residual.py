@@ -9,7 +9,8 @@ from tensorgraph import ops
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
 __all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
@@ -59,7 +60,7 @@ class Bottleneck(Module):
         return ops.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-class ResNet(Module):
+class ResNet(Chain):
     """A residual network of four stages: `ResNet(BasicBlock, (2, 2, 2, 2))`.  x (N, 3, 224, 224) -> (N, classes).
 
     `layers` is the number of blocks in each stage. `zero_init_residual` starts every block as the identity (Goyal et
@@ -79,12 +80,14 @@ class ResNet(Module):
         with init.skip():
             self.conv1 = Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
             self.bn1 = BatchNorm2d(64)
+            self.relu = ReLU()
             self.maxpool = MaxPool2d(3, stride=2, padding=1)
             self.layer1 = _stage(block, 64, 64, blocks[0], 1)
             self.layer2 = _stage(block, 64 * block.expansion, 128, blocks[1], 2)
             self.layer3 = _stage(block, 128 * block.expansion, 256, blocks[2], 2)
             self.layer4 = _stage(block, 256 * block.expansion, 512, blocks[3], 2)
         self.avgpool = AdaptiveAvgPool2d((1, 1))
+        self.flatten = Flatten()
         self.fc = Linear(512 * block.expansion, num_classes)
         for module in self.modules():
             if isinstance(module, Conv2d):
@@ -94,10 +97,10 @@ class ResNet(Module):
                 if last.weight is not None:
                     init.zeros_(last.weight)
 
-    def forward(self, x: Any) -> Any:
-        x = self.maxpool(ops.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(ops.flatten(self.avgpool(x), 1))
+    def chain(self) -> list[Module]:
+        """All layers in order."""
+        stages = [self.layer1, self.layer2, self.layer3, self.layer4]
+        return [self.conv1, self.bn1, self.relu, self.maxpool, *stages, self.avgpool, self.flatten, self.fc]
 
 
 def _stage(

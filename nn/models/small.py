@@ -9,6 +9,7 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn.containers import Sequential
 from tensorgraph.nn.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
 __all__ = ["CaffeLeNet", "LeNet5", "MLP", "ThreeConvolutions"]
@@ -31,7 +32,7 @@ class MLP(Sequential):
         super().__init__(*layers)
 
 
-class LeNet5(Module):
+class LeNet5(Chain):
     """LeNet-5 as it is built today, with max pooling and ReLU.  x (N, 1, 28, 28) or (N, 1, 32, 32) -> (N, classes).
 
     conv 6@5x5, pool, conv 16@5x5, pool, 120, 84, classes: 61,706 parameters. Images of 28x28 are padded to 32x32, as
@@ -46,17 +47,20 @@ class LeNet5(Module):
         self.fc1 = Linear(16 * 5 * 5, 120)
         self.fc2 = Linear(120, 84)
         self.fc3 = Linear(84, num_classes)
+        self.relu, self.pool, self.flatten = ReLU(), MaxPool2d(2), Flatten()
+
+    def chain(self) -> list[Module]:
+        """All layers in order."""
+        convolutions = [self.conv1, self.relu, self.pool, self.conv2, self.relu, self.pool]
+        return [*convolutions, self.flatten, self.fc1, self.relu, self.fc2, self.relu, self.fc3]
 
     def forward(self, x: Any) -> Any:
         if tuple(x.shape[-2:]) == (28, 28):
             x = ops.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))
-        x = ops.max_pool2d(ops.relu(self.conv1(x)), 2)
-        x = ops.max_pool2d(ops.relu(self.conv2(x)), 2)
-        x = ops.relu(self.fc1(ops.flatten(x, 1)))
-        return self.fc3(ops.relu(self.fc2(x)))
+        return super().forward(x)
 
 
-class CaffeLeNet(Module):
+class CaffeLeNet(Chain):
     """Caffe's LeNet, under the layer names of its files.  x (N, 1, 28, 28) -> (N, classes).
 
     conv 20@5x5, pool, conv 50@5x5, pool, 500, ReLU, classes: 431,080 parameters; no activation behind the
@@ -71,11 +75,12 @@ class CaffeLeNet(Module):
         self.conv2 = Conv2d(20, 50, 5)
         self.ip1 = Linear(50 * 4 * 4, 500)
         self.ip2 = Linear(500, num_classes)
+        self.relu, self.pool, self.flatten = ReLU(), MaxPool2d(2), Flatten()
 
-    def forward(self, x: Any) -> Any:
-        x = ops.max_pool2d(self.conv1(x), 2)
-        x = ops.max_pool2d(self.conv2(x), 2)
-        return self.ip2(ops.relu(self.ip1(ops.flatten(x, 1))))
+    def chain(self) -> list[Module]:
+        """All layers in order."""
+        convolutions = [self.conv1, self.pool, self.conv2, self.pool]
+        return [*convolutions, self.flatten, self.ip1, self.relu, self.ip2]
 
 
 class ThreeConvolutions(Sequential):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tensorgraph import ops
 from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
 __all__ = ["VGG", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
@@ -18,7 +16,7 @@ _CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 
 """3x3 convolutions before each of the five poolings, by the number of layers with weights"""
 
 
-class VGG(Module):
+class VGG(Chain):
     """3x3 convolutions in five stages, then three fully-connected layers.  x (N, 3, 224, 224) -> (N, classes).
 
     `depth` is 11, 13, 16 or 19 (configurations A, B, D and E of the paper); `batch_norm` puts a batch normalisation
@@ -55,8 +53,11 @@ class VGG(Module):
             if isinstance(module, (Conv2d, Linear)) and module.bias is not None:
                 init.zeros_(module.bias)
 
-    def forward(self, x: Any) -> Any:
-        return self.classifier(ops.flatten(self.avgpool(self.features(x)), 1))
+        self.flatten = Flatten()
+
+    def chain(self) -> list[Module]:
+        """All layers in order."""
+        return [self.features, self.avgpool, self.flatten, self.classifier]
 
 
 def vgg11(num_classes: int = 1000, dropout: float = 0.5) -> VGG:

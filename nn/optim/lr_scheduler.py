@@ -44,8 +44,7 @@ class LRScheduler:
     floor: float = 0.0
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
-        if not isinstance(optimizer, Optimizer):
-            raise DtypeError(f"{type(self).__name__}: {sig(optimizer)} is no optimiser")
+        _groups(type(self).__name__, optimizer)
         self.optimizer = optimizer
         self.last_epoch = check.integer(type(self).__name__, -1, last_epoch=last_epoch)
         for i, group in enumerate(optimizer.param_groups):
@@ -93,6 +92,22 @@ class LRScheduler:
             group["lr"] = group["initial_lr"]
 
 
+def _groups(name: str, optimizer: Any) -> list[dict[str, Any]]:
+    """The parameter groups of what must be an optimiser."""
+    if not isinstance(optimizer, Optimizer):
+        raise DtypeError(f"{name}: {sig(optimizer)} is no optimiser")
+    return optimizer.param_groups
+
+
+def _of_groups(name: str, n: int, **argument: Any) -> list[float]:
+    """One number of at least 0 for every group, from a single one or one for each."""
+    ((what, value),) = argument.items()
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * n
+    if len(values) != n:
+        raise ArgumentError(f"{name}: {len(values)} values of {what} for {n} parameter groups, got {value}")
+    return [check.number(name, 0, **{what: v}) for v in values]
+
+
 def _holds_functions(value: Any) -> bool:
     return callable(value) or (isinstance(value, (list, tuple)) and any(map(callable, value)))
 
@@ -103,10 +118,14 @@ class LambdaLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable], last_epoch: int = -1
     ):
-        n = len(optimizer.param_groups)
+        name = type(self).__name__
+        n = len(_groups(name, optimizer))
         self.lr_lambdas: list[Any] = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * n
         if len(self.lr_lambdas) != n:
-            raise ArgumentError(f"{type(self).__name__}: {len(self.lr_lambdas)} functions for {n} parameter groups")
+            raise ArgumentError(f"{name}: {len(self.lr_lambdas)} functions for {n} parameter groups")
+        for function in self.lr_lambdas:
+            if not callable(function):
+                raise DtypeError(f"{name}: lr_lambda is {sig(function)}, not a function of the step")
         super().__init__(optimizer, last_epoch)
 
     def factor(self, t: int, group: int) -> float:
@@ -139,6 +158,8 @@ class MultiStepLR(LRScheduler):
     """The rate times gamma at each of the steps `milestones`."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1):
+        if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+            raise ArgumentError(f"MultiStepLR: milestones must be several integers, got {milestones!r}")
         self.milestones = sorted(check.integer("MultiStepLR", 0, milestones=m) for m in milestones)
         self.gamma = check.number("MultiStepLR", above=0, gamma=gamma)
         super().__init__(optimizer, last_epoch)
@@ -275,10 +296,11 @@ class OneCycleLR(LRScheduler):
             self.phases += [(2 * start - 2, top, foot, False), (self.total_steps - 1, foot, end, None)]
         else:
             self.phases += [(self.total_steps - 1, top, end, False)]
-        groups = optimizer.param_groups
-        rates = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * len(groups)
-        if len(rates) != len(groups):
-            raise ArgumentError(f"{name}: {len(rates)} values of max_lr for {len(groups)} parameter groups")
+        groups = _groups(name, optimizer)
+        rates = _of_groups(name, len(groups), max_lr=max_lr)
+        check.number(name, 0, base_momentum=base_momentum)
+        check.number(name, 0, max_momentum=max_momentum)
+        check.flags(name, cycle_momentum=cycle_momentum, three_phase=three_phase)
         self.momenta = (base_momentum, max_momentum) if cycle_momentum else None
         if self.momenta and "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
             raise ArgumentError(
@@ -286,7 +308,7 @@ class OneCycleLR(LRScheduler):
             )
         if last_epoch == -1:
             for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = group["initial_lr"] = check.number(name, 0, max_lr=rate)
+                group["lr"] = group["initial_lr"] = rate
         super().__init__(optimizer, last_epoch)
 
     def _at(self, t: int) -> tuple[float, float, float, bool | None]:
@@ -350,10 +372,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.threshold = check.number(name, 0, threshold=threshold)
         self.threshold_mode = check.choice(name, ("rel", "abs"), threshold_mode=threshold_mode)
         self.cooldown = check.integer(name, 0, cooldown=cooldown)
-        n = len(optimizer.param_groups)
-        self.min_lrs = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * n
-        if len(self.min_lrs) != n:
-            raise ArgumentError(f"{name}: {len(self.min_lrs)} values of min_lr for {n} parameter groups")
+        self.min_lrs = _of_groups(name, len(_groups(name, optimizer)), min_lr=min_lr)
         self.eps = check.number(name, 0, eps=eps)
         self.best, self.num_bad_epochs, self.cooldown_counter = math.inf, 0, 0
         super().__init__(optimizer)

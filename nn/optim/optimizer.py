@@ -1,11 +1,12 @@
 """`Optimizer`: parameter groups, per-parameter state, saving and loading. An optimiser writes only its `_update`.
 
-Imported by the other files of nn/optim; imports the engine and nn/module.py. Updates run on raw arrays, in place, with
-one scratch buffer for all parameters, so a step allocates nothing.
+Imported by the other files of nn/optim; imports the engine and nn/module.py. Updates run on raw arrays, in place, on
+many small parameters at once and on large ones block by block (packs.py), with scratch buffers that all share.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,10 +14,14 @@ from tensorgraph import backends, writes
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, StateDictError, sig
 from tensorgraph.mode import enable_grad
+from tensorgraph.nn import arguments as check
 from tensorgraph.nn.module import Module
+from tensorgraph.nn.optim.packs import Pack, packed
 from tensorgraph.tensor import Tensor
 
 __all__ = ["Optimizer"]
+
+_SWITCHES = ("amsgrad", "centered", "decoupled_weight_decay", "maximize", "nesterov")
 
 
 class Optimizer:
@@ -33,8 +38,9 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]):
         self.defaults = dict(defaults)
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)  # optimisers of users fill it as they go
         self._room: dict[Any, Any] = {}
+        self._packs: dict[int, tuple[list[int], tuple[str, ...], list[Pack]]] = {}
         name = type(self).__name__
         if isinstance(params, (Tensor, Module)):
             hint = "pass model.parameters()" if isinstance(params, Module) else "pass a list: [tensor]"
@@ -43,6 +49,8 @@ class Optimizer:
             raise DtypeError(
                 f"{name}: a set of parameters has no order, so its state could not be saved", hint="pass a list"
             )
+        if isinstance(params, str) or not isinstance(params, Iterable):
+            raise DtypeError(f"{name}: params is {sig(params)}, not several tensors", hint="pass model.parameters()")
         entries = list(params)
         if not entries:
             used = " (an iterator that was already used is empty)" if hasattr(params, "__next__") else ""
@@ -54,18 +62,30 @@ class Optimizer:
             self.add_param_group(group)
 
     # ---- what an optimiser writes --------------------------------------------------------------------------------
+    _numbers: Mapping[str, Callable[[Any], Any]] = {"step": int}
+    """names in the state that are numbers, with what makes them of a saved value"""
+
+    _elementwise = True
+    """whether every element moves by itself; `_update` then gets vectors, pieces of one or several parameters"""
+
     def _check(self, group: Mapping[str, Any]) -> None:
         """Raises ArgumentError when a setting of the group makes no sense."""
 
-    def _update(self, be: Any, p: Any, g: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
-        """Writes the new values into the array p. g is its gradient, which is not to be written.
+    def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """Names of the arrays that are remembered of each parameter, with the number that fills them at first."""
+        return {}
 
-        What is to be remembered lives in `state`: arrays as tensors (`_remember`), numbers as they are (`_numbers`).
+    def _advance(self, numbers: dict[str, Any], group: Mapping[str, Any]) -> None:
+        """Counts the step that comes now, in the numbers that are remembered."""
+        if "step" in self._numbers:
+            numbers["step"] = numbers.get("step", 0) + 1
+
+    def _update(self, be: Any, p: Any, g: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+        """Writes the new values into p. g is its gradient, which is not to be written.
+
+        `state` has the remembered arrays, to be written in place, the numbers, and whether the arrays are `fresh`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no _update()")
-
-    _numbers: Mapping[str, Callable[[Any], Any]] = {"step": int}
-    """names in the state that are numbers, with what makes them of a saved value"""
 
     # ---- groups --------------------------------------------------------------------------------------------------
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -95,8 +115,14 @@ class Optimizer:
         group = {**param_group, "params": params}
         for key, value in self.defaults.items():
             group.setdefault(key, value)
-        self._check(group)
+        self._check_group(group)
         self.param_groups.append(group)
+
+    def _check_group(self, group: Mapping[str, Any]) -> None:
+        check.flags(type(self).__name__, **{key: group[key] for key in _SWITCHES if key in group})
+        if "l1_decay" in group:
+            check.number(type(self).__name__, 0, l1_decay=group["l1_decay"])
+        self._check(group)
 
     # ---- stepping ------------------------------------------------------------------------------------------------
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -115,39 +141,55 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    be = backends.backend_of(p.array)
-                    self._update(be, p.array, p.grad.array, self.state.setdefault(p, {}), group)
-                    writes.wrote(p.array)
+        moves = []  # all of them, checked, before the first parameter moves
+        for i, group in enumerate(self.param_groups):
+            ready = [p for p in group["params"] if p.grad is not None]
+            moves += [(pack, group, pack.gradients(type(self).__name__)) for pack in self._packed(i, group, ready)]
+        for pack, group, gradients in moves:
+            self._apply(pack, group, gradients)
+        if moves:
+            writes.wrote(*[array for pack, _, _ in moves for array in pack.arrays])
         return loss
 
-    def _scratch(self, be: Any, p: Any, which: int = 0) -> Any:
-        """Room for one array like p; what it holds is arbitrary. There are several, told apart by number."""
-        key = (be, p.dtype, which)
+    def _packed(self, i: int, group: Mapping[str, Any], ready: list[Tensor]) -> list[Pack]:
+        """The parameters of group i in packs: those of the last step, if nothing was exchanged since."""
+        ids, starts = [id(p) for p in ready], self._starts(group)
+        names = tuple(starts)
+        known = self._packs.get(i)
+        if known is None or known[:2] != (ids, names) or not all(pack.fits(names, self.state) for pack in known[2]):
+            packs = packed(ready, self.state, starts, tuple(self._numbers), self._elementwise)
+            known = self._packs[i] = ids, names, packs
+        return known[2]
+
+    def _apply(self, pack: Pack, group: Mapping[str, Any], gradients: list[Any]) -> None:
+        numbers = dict(pack.numbers)
+        self._advance(numbers, group)
+        for p, g, arrays in pack.pieces(gradients, self._vector):
+            if group.get("l1_decay"):
+                g = self._with_l1(pack.be, p, g, group)
+            self._update(pack.be, p, g, {**arrays, **numbers, "fresh": pack.fresh}, group)
+        pack.numbers, pack.fresh = numbers, False
+        for entry in pack.entries:
+            entry.update(numbers)
+
+    def _with_l1(self, be: Any, p: Any, g: Any, group: Mapping[str, Any]) -> Any:
+        """The gradient with that of l1_decay |p|, which is subtracted where something is maximised."""
+        t = be.sign(p, out=self._scratch(be, p, 6))
+        t *= -group["l1_decay"] if group.get("maximize") else group["l1_decay"]
+        t += g
+        return t
+
+    def _vector(self, be: Any, size: int, dtype: Any, which: int) -> Any:
+        """Room for a vector; what it holds is arbitrary. There are several, told apart by number."""
+        key = (be, dtype, which)
         room = self._room.get(key)
-        if room is None or room.size < p.size:
-            room = self._room[key] = be.empty(p.size, dtype=p.dtype)
-        return room[: p.size].reshape(p.shape)
+        if room is None or room.size < size:
+            room = self._room[key] = be.empty(size, dtype=dtype)
+        return room[:size]
 
-    def _descent(self, be: Any, p: Any, g: Any, decay: float, maximize: bool) -> Any:
-        """The gradient of what is minimised: turned round where something is maximised, plus decay * p (L2)."""
-        if maximize:
-            g = be.negative(g, out=self._scratch(be, p, 2))
-        if decay:
-            t = be.multiply(p, decay, out=self._scratch(be, p, 1))
-            t += g
-            g = t
-        return g
-
-    @staticmethod
-    def _remember(be: Any, state: dict[str, Any], name: str, p: Any, value: float = 0.0) -> Any:
-        """The array that `state` holds under `name`, filled with `value` when it is new."""
-        tensor = state.get(name)
-        if tensor is None:
-            tensor = state[name] = Tensor(be.full_like(p, value))
-        return tensor.array
+    def _scratch(self, be: Any, p: Any, which: int = 0) -> Any:
+        """Room for one array like p."""
+        return self._vector(be, p.size, p.dtype, which).reshape(p.shape)
 
     # ---- state ---------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
@@ -181,7 +223,7 @@ class Optimizer:
                 hint="make the optimiser with the same parameters in the same groups",
             )
         saved = dict(zip((int(i) for g in groups for i in g["params"]), self._params(), strict=True))
-        state: dict[Tensor, dict[str, Any]] = {}
+        state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         problems = []
         for i, entry in state_dict["state"].items():
             p = saved.get(int(i))
@@ -207,14 +249,17 @@ class Optimizer:
         for old, new in zip(self.param_groups, merged, strict=True):
             for key, value in old.items():
                 new.setdefault(key, value)
-            self._check(new)
+            self._check_group(new)
         self.param_groups[:], self.state = merged, state
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_room": {}}
+        return vars(self) | {"_room": {}, "_packs": {}}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]

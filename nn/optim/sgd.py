@@ -8,7 +8,6 @@ from typing import Any
 from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn.optim.optimizer import Optimizer
-from tensorgraph.tensor import Tensor
 
 __all__ = ["SGD"]
 
@@ -17,7 +16,8 @@ class SGD(Optimizer):
     """Stochastic gradient descent, with momentum, Nesterov's look-ahead and weight decay where asked.
 
     g = gradient + weight_decay p;  b = momentum b + (1 - dampening) g  (b = g in the first step);
-    p = p - lr b, or with `nesterov` p - lr (g + momentum b). `maximize` climbs instead.
+    p = p - lr b, or with `nesterov` p - lr (g + momentum b). `maximize` climbs instead. `l1_decay` adds
+    l1_decay sign(p) to the gradient.
 
     Raises ArgumentError: a negative lr, momentum or weight_decay; Nesterov without momentum or with dampening.
     Source: Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013.
@@ -33,6 +33,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        l1_decay: float = 0,
     ):
         super().__init__(
             params,
@@ -43,8 +44,11 @@ class SGD(Optimizer):
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
                 "maximize": maximize,
+                "l1_decay": l1_decay,
             },
         )
+
+    _numbers: Mapping[str, Any] = {}
 
     def _check(self, group: Mapping[str, Any]) -> None:
         for name in ("lr", "momentum", "weight_decay"):
@@ -56,19 +60,19 @@ class SGD(Optimizer):
                 f"dampening {group['dampening']}"
             )
 
+    def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
+        return {"momentum_buffer": 0.0} if group["momentum"] else {}
+
     def _update(self, be: Any, p: Any, g: Any, state: dict[str, Any], group: Mapping[str, Any]) -> None:
-        momentum, rate, t = group["momentum"], -group["lr"], self._scratch(be, p)
-        g = self._descent(be, p, g, group["weight_decay"], group["maximize"])
-        if momentum:
-            if "momentum_buffer" not in state:
-                b = be.copy(g)
-                state["momentum_buffer"] = Tensor(b)
-            else:
-                b = state["momentum_buffer"].array
-                b *= momentum
-                b += be.multiply(g, 1 - group["dampening"], out=t) if group["dampening"] else g
-            if group["nesterov"]:
-                p += be.multiply(g, rate, out=t)
-                rate *= momentum
-            g = b
-        p += be.multiply(g, rate, out=t)
+        be.sgd_update(
+            p,
+            g,
+            state.get("momentum_buffer"),
+            (self._scratch(be, p), self._scratch(be, p, 1)),
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=0 if state["fresh"] else group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+        )
