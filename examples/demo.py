@@ -160,16 +160,12 @@ def write_results(out: Path, model: nn.Module, trained: Trained) -> dict[str, st
         aside = Path(folder)
         nn.save(model, aside / "weights.npz")
         files = {"weights.npz": 'the trained weights: model.load_state_dict(nn.load("weights.npz"))'}
-        try:
-            trained.graph.save(aside / "graph.svg")
-            files["graph.svg"] = "the graph of one training step; open it in a browser, hover for source lines"
-        except tg.TensorgraphError as error:
-            trained.graph.save(aside / "graph.dot")
-            files["graph.dot"] = f"the graph of one training step as text. To see it, {getattr(error, 'hint', error)}"
+        trained.graph.save(aside / "graph.html")
+        files["graph.html"] = "the graph of one training step; open it in a browser, hover for source lines"
+        trained.graph.save(aside / "graph.svg")
+        files["graph.svg"] = "the same as a still picture"
         draw_curve(trained, aside / "curve.png")
         files["curve.png"] = "loss and held-out accuracy over the epochs"
-        for stale in {"graph.svg", "graph.dot"} - files.keys():
-            (out / stale).unlink(missing_ok=True)
         for name in files:
             os.replace(aside / name, out / name)
     return files

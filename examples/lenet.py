@@ -47,10 +47,7 @@ print(f"held-out accuracy: {(predicted == tg.tensor(y_test)).mean():.1%}")
 out = Path("out")
 out.mkdir(exist_ok=True)
 nn.save(model, out / "lenet.npz")
-try:
-    print("graph:", graph.save(out / "lenet.svg"))
-except tg.MissingPackageError as error:
-    print(f"graph: {graph.save(out / 'lenet.dot')} ({error.hint})")
+print("graph:", graph.save(out / "lenet.svg"))
 plt.plot(losses)
 plt.xlabel("step")
 plt.ylabel("training loss")

@@ -12,7 +12,6 @@ import pytest
 
 import tensorgraph as tg
 from tensorgraph import nn
-from tensorgraph.drawing import render
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 pytest.importorskip("matplotlib", reason="the demo draws its curve with matplotlib")
@@ -47,22 +46,13 @@ def test_a_short_run(demo, tmp_path):
     found = re.search(r"held-out accuracy (\d+\.\d+)% \(\d+ of 360\) after 3 epochs, [\d.]+ s", done.stdout)
     assert found and float(found[1]) > 88  # 98.9 after all 15 epochs
     assert "38,282 parameters" in done.stdout and "epoch 3/3" in done.stderr
-    picture = "graph.svg" if "graph.svg" in done.stdout else "graph.dot"
-    assert files(tmp_path / "out") == {"weights.npz", "curve.png", picture}
+    assert files(tmp_path / "out") == {"weights.npz", "curve.png", "graph.html", "graph.svg"}
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
-    graph = (tmp_path / "out" / picture).read_text()
+    graph = (tmp_path / "out" / "graph.svg").read_text(encoding="utf-8")
     assert "SmallLeNet" in graph and "images" in graph and "loss" in graph
     model = demo.SmallLeNet()
     model.load_state_dict(nn.load(tmp_path / "out" / "weights.npz"))
     assert demo.accuracy(model, *tg.data.load_digits(train=False)) == pytest.approx(float(found[1]) / 100, abs=1e-4)
-
-
-def test_without_graphviz_the_text_is_left_with_a_hint(demo, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(render, "_commands", lambda format: iter(()))
-    (tmp_path / "graph.svg").write_text("of an earlier run")
-    demo.main(["--epochs", "1", "--out", str(tmp_path)])
-    assert files(tmp_path) == {"weights.npz", "curve.png", "graph.dot"}
-    assert "To see it, install Graphviz" in capsys.readouterr().out
 
 
 def test_an_interrupt_leaves_nothing(demo, tmp_path, monkeypatch):

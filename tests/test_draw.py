@@ -14,7 +14,7 @@ import pytest
 
 import tensorgraph as tg
 from tensorgraph import nn
-from tensorgraph.drawing import render, walk
+from tensorgraph.drawing import raster, render, walk
 from tensorgraph.provenance import Birth
 
 CAN_RENDER = shutil.which("dot") is not None or importlib.util.find_spec("pygraphviz") is not None
@@ -68,7 +68,7 @@ def kinds(graph):
 
 
 def edges(graph):
-    return [(e.source.title, e.target.title, e.label) for e in graph._drawing.edges]
+    return [(e.source.title, e.target.title, e.label) for e in graph._drawing.shown_edges()]
 
 
 def clusters(graph):
@@ -86,12 +86,13 @@ def test_the_text_of_a_small_graph():
     lines = str(tg.draw((x * x).sum(), names={"x": x})).splitlines()
     first, second = (f"test_draw.py:{line + i} in test_the_text_of_a_small_graph" for i in (1, 2))
     assert lines[0] == "digraph tensorgraph {" and lines[-1] == "}"
+    leaf = "a leaf: asks for a gradient\\nis: f32[2]\\nnumbers: 2"
     assert lines[4:-1] == [
         '  n0 [label=<x<br/><font point-size="9" color="#5f6b7a">f32[2]</font>>, '
-        f'tooltip="leaf\\n{first}\\ntg.tensor([1.0, 2.0], requires_grad=True)", '
-        'shape=ellipse, fillcolor="#fdefd3", color="#c98f1d"]',
-        f'  n1 [label=<multiply>, tooltip="multiply\\n{second}\\nx * x"]',
-        f'  n2 [label=<<b>sum</b>>, tooltip="sum\\n{second}\\n(x * x).sum()", '
+        f'tooltip="x\\n{leaf}\\nline: {first}\\nexpression: tg.tensor([1.0, 2.0], requires_grad=True)", '
+        'shape=ellipse, peripheries=2, style="filled", fillcolor="#fdefd3", color="#c98f1d"]',
+        f'  n1 [label=<multiply>, tooltip="multiply\\ngives: f32[2]\\nline: {second}\\nexpression: x * x"]',
+        f'  n2 [label=<<b>sum</b>>, tooltip="sum\\ngives: f32[]\\nline: {second}\\nexpression: (x * x).sum()", '
         'fillcolor="#1f4e79", color="#1f4e79", fontcolor="#ffffff"]',
         "  n0 -> n1 [weight=8]",
         "  n0 -> n1 [weight=8]",
@@ -103,16 +104,21 @@ def test_modules_are_clusters_and_parameters_have_names():
     graph = step()[-1].graph()
     assert clusters(graph) == {
         "Net": [],
-        "Net.first": ["tanh"],
+        "Net.first": [],
         "Net.first.dense": ["weight", "bias", "matmul", "add"],
-        "Net.second": ["tanh"],
+        "Net.first.act": ["tanh"],
+        "Net.second": [],
         "Net.second.dense": ["weight", "bias", "matmul", "add"],
+        "Net.second.act": ["tanh"],
         "Net.head": ["weight", "bias", "matmul", "add"],
     }
     text = graph.dot
-    assert 'label=<<b>first</b>  <font point-size="9" color="#5f6b7a">Block</font>>' in text
+    assert (
+        text.count("subgraph") == 6
+        and 'label=<<b>first</b>  <font point-size="9" color="#5f6b7a">Block</font>>' in text
+    )
     assert 'tanh<br/><font point-size="9" color="#5f6b7a">act: Tanh</font>' in text  # no frame around one box
-    assert "second.dense.bias\\nf32[4]: 4 numbers" in text
+    assert "parameter: second.dense.bias\\nis: f32[4]\\nnumbers: 4" in text
     assert kinds(graph) == {"operation": 10, "module": 0, "parameter": 6, "leaf": 0, "input": 1}
     assert repr(graph) == "<graph: 10 operations, 6 parameters, 1 input>"
 
@@ -140,14 +146,18 @@ def test_folding(depth, shown, edge):
     assert {kind: n for kind, n in kinds(graph).items() if kind in shown} == shown
     assert edge in edges(graph)
     if depth == 1:
-        assert "first\\n3 operations\\n20 parameters" in graph.dot and "Block" in graph.dot
+        assert "module: Net.first\\nholds: 3 operations, 20 parameters" in graph.dot and "Block" in graph.dot
 
 
 def test_inputs_are_seen_until_backward_releases_them():
     images, logits, loss = step()
     graph = loss.graph(names=dict(locals()))
     assert ("images", "matmul", "") in edges(graph)
-    assert "images\\nf32[3,4], no gradient" in graph.dot and ">logits<" in graph.dot and ">loss<" in graph.dot
+    assert (
+        "images\\nis: f32[3,4]\\ngradient: none asked for" in graph.dot
+        and ">logits<" in graph.dot
+        and ">loss<" in graph.dot
+    )
     loss.backward()
     after = loss.graph()
     assert kinds(after)["input"] == 0
@@ -228,7 +238,8 @@ def test_five_thousand_nodes_and_no_recursion():
     y = x
     for _ in range(5000):
         y = y * 1.0
-    assert tg.draw(y).dot.count("->") == 5000
+    graph = tg.draw(y, repeats=False)
+    assert graph.dot.count("->") == 5000 and graph.svg.count(">multiply<") == 5000
 
 
 @pytest.mark.parametrize(
@@ -239,7 +250,13 @@ def test_five_thousand_nodes_and_no_recursion():
         (lambda: tg.draw([1.0]), tg.DtypeError, "float 1.0 is no tensor"),  # pyright: ignore
         (lambda: step()[-1].graph(depth=-1), tg.ArgumentError, "depth must be at least 0"),
         (lambda: step()[-1].graph().render("gif"), tg.ArgumentError, "unknown format 'gif'"),
-        (lambda: step()[-1].graph().save("x.jpg"), tg.ArgumentError, r"\.svg, \.png, \.pdf or \.dot"),
+        (lambda: step()[-1].graph().save("x.jpg"), tg.ArgumentError, r"\.svg, \.png, \.pdf, \.html or \.dot"),
+        (lambda: step()[-1].graph().render("svg", engine="neato"), tg.ArgumentError, "unknown engine 'neato'"),
+        (lambda: step()[-1].graph(show="heat"), tg.ArgumentError, r"show='heat'(?s:.*)bytes, params, macs, ms, grad"),
+        (lambda: step()[-1].graph(show="ms"), tg.ArgumentError, "needs a measurement"),
+        (lambda: step()[-1].graph(show="grad", grads={"w": 1.0}), tg.DtypeError, "grads maps tensors"),
+        (lambda: tg.name(1.0, "x"), tg.DtypeError, "float 1.0 is no tensor"),  # pyright: ignore
+        (lambda: tg.name(tg.ones(1), " "), tg.ArgumentError, "a name is a text, got ' '"),
     ],
 )
 def test_bad_input(call, error, says):
@@ -249,31 +266,48 @@ def test_bad_input(call, error, says):
 
 
 # ---- rendering -------------------------------------------------------------------------------------------------------
-@needs_graphviz
-@pytest.mark.parametrize(("ending", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
-def test_save(tmp_path, ending, magic):
+MAGIC = {"svg": (b"<svg", b"<?xml"), "png": (b"\x89PNG",) * 2, "pdf": (b"%PDF",) * 2}
+
+
+@pytest.mark.parametrize("ending", MAGIC)
+def test_save(tmp_path, ending):
+    if ending != "svg":
+        pytest.importorskip("matplotlib", reason="matplotlib, which paints PNG and PDF, is not installed")
     path = step()[-1].graph(depth=1).save(tmp_path / f"graph.{ending}")
     content = path.read_bytes()
-    assert content.startswith(magic) and [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert content.startswith(MAGIC[ending][0]) and [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert content == step()[-1].graph(depth=1).render(ending)  # no dates, no names of machines
     if ending == "svg":
         assert b"</svg>" in content and b"Block" in content and b"20 parameters" in content
 
 
 @needs_graphviz
-def test_a_notebook_shows_the_picture():
-    bundle = step()[-1].graph()._repr_mimebundle_()
-    assert bundle["image/svg+xml"].lstrip().startswith("<?xml") and bundle["text/plain"].startswith("<graph: ")
+@pytest.mark.parametrize("ending", MAGIC)
+def test_graphviz_draws_too(tmp_path, ending):
+    path = step()[-1].graph(depth=1).save(tmp_path / f"graph.{ending}", engine="dot")
+    assert path.read_bytes().startswith(MAGIC[ending][1])
 
 
-def test_without_graphviz(monkeypatch, tmp_path):
-    monkeypatch.setattr(render, "_commands", lambda format: iter(()))
+def test_a_notebook_shows_the_picture(monkeypatch):
     graph = step()[-1].graph()
-    with pytest.raises(tg.MissingPackageError, match=r"apt install graphviz.*pip install pygraphviz"):
-        graph.save(tmp_path / "graph.svg")
+    bundle = graph._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<svg") and bundle["text/plain"].startswith("<graph: ")
+    monkeypatch.setattr(type(graph), "svg", property(lambda self: 1 / 0))
+    assert graph.dot in graph._repr_mimebundle_()["text/plain"]
+
+
+def test_without_matplotlib_and_graphviz(monkeypatch, tmp_path):
+    monkeypatch.setattr(render, "_commands", lambda format: iter(()))
+    monkeypatch.setattr(raster, "available", lambda: False)
+    graph = step()[-1].graph()
+    with pytest.raises(
+        tg.MissingPackageError, match=r"tensorgraph\[viz\](?s:.*)apt install graphviz.*pip install pygraphviz"
+    ):
+        graph.save(tmp_path / "graph.png")
     assert list(tmp_path.iterdir()) == []
-    assert graph.save(tmp_path / "graph.dot").read_text() == graph.dot
-    shown = graph._repr_mimebundle_()["text/plain"]
-    assert "pip install pygraphviz" in shown and graph.dot in shown
+    assert graph.save(tmp_path / "graph.dot").read_text(encoding="utf-8") == graph.dot
+    assert graph.save(tmp_path / "graph.svg").read_text(encoding="utf-8") == graph.svg
+    assert "image/svg+xml" in graph._repr_mimebundle_()
 
 
 def test_a_graphviz_that_fails(monkeypatch):
@@ -281,8 +315,7 @@ def test_a_graphviz_that_fails(monkeypatch):
     broken = ["python3", "-c", "import sys; sys.exit('out of ink')"]
     monkeypatch.setattr(render, "_commands", lambda format: iter([["/nowhere/dot"], broken]))
     with pytest.raises(tg.GraphError, match="out of ink"):
-        graph.render("svg")
-    assert "out of ink" in graph._repr_mimebundle_()["text/plain"]
+        graph.render("svg", engine="dot")
     monkeypatch.setattr(render, "_commands", lambda format: iter([["python3", "-c", "import time; time.sleep(9)"]]))
     with pytest.raises(tg.GraphError, match=r"did not finish within 0\.1 seconds"):
         render.render(graph.dot, "svg", timeout=0.1)

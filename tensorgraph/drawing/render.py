@@ -14,8 +14,10 @@ from collections.abc import Iterator
 
 from tensorgraph.errors import GraphError, MissingPackageError
 
-FORMATS = ("svg", "png", "pdf")
-HINT = "install Graphviz (apt install graphviz, brew install graphviz, ...) or: pip install pygraphviz"
+HINT = (
+    "pip install 'tensorgraph[viz]' paints PNG and PDF with matplotlib; or install Graphviz (apt install graphviz, "
+    "brew install graphviz, ...), or: pip install pygraphviz"
+)
 
 _PYGRAPHVIZ = """
 import sys, pygraphviz
@@ -47,7 +49,7 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
         said = done.stderr.decode(errors="replace").strip()
     if said:
         raise GraphError(f"draw: Graphviz failed: {said[-2000:]}", hint="save('graph.dot') writes the text")
-    raise MissingPackageError("draw: no Graphviz is installed, so there is nothing to make a picture with", hint=HINT)
+    raise MissingPackageError("draw: there is no Graphviz here to make a picture with", hint=HINT)
 
 
 def _commands(format: str) -> Iterator[list[str]]:

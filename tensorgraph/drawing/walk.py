@@ -1,70 +1,32 @@
-"""From nodes to a drawing: what is shown as vertex, edge or cluster, in which order, under which name.
+"""From nodes to a drawing: what is a vertex, an edge or a cluster, in which order, under which name.
 
-Imported by graph.py. The result holds text only, no node and no array: a picture keeps nothing alive. Vertices are
-numbered in the order in which their nodes were made, so the same program gives the same drawing in every run.
+Imported by graph.py. Vertices are numbered in the order in which their nodes were made, so the same program gives the
+same drawing in every run.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorgraph.backends import ARRAYS
+from tensorgraph.drawing.measure import Measures, count, total_up
+from tensorgraph.drawing.model import Cluster, Drawing, Edge, Vertex
+from tensorgraph.drawing.names import identity, name_of
 from tensorgraph.errors import sig_of
 from tensorgraph.node import Node
 from tensorgraph.provenance import Birth, Scope, birth, scopes
-from tensorgraph.tensor import Tensor
 
 
-@dataclass(slots=True, eq=False)
-class Cluster:
-    """One call of a module. `title` is its name in the module that called it, `kind` its class."""
+class Failure(NamedTuple):
+    """An operation that raised: its name, what it was given, the module that was running, and what it said."""
 
-    title: str
-    kind: str
-    path: str
-    parent: Cluster | None
-    depth: int
-    members: list[Vertex] = field(default_factory=list)
-    children: list[Cluster] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Vertex:
-    """A box. `kind` is `operation`, `parameter`, `leaf`, `input` or `module` (a folded one)."""
-
-    kind: str
-    title: str
-    note: str
-    tooltip: str
-    cluster: Cluster | None = None
-    key: str = ""
-    result: bool = False
-
-
-@dataclass(slots=True)
-class Edge:
-    """An arrow along which `label` (shape and dtype) flows. `span`: how many rows down its target is at least."""
-
-    source: Vertex
-    target: Vertex
-    label: str
-    span: int = 1
-
-
-@dataclass(slots=True)
-class Drawing:
-    """All that a picture shows."""
-
-    vertices: list[Vertex]
-    edges: list[Edge]
-    clusters: list[Cluster]  # the outermost ones
-
-    def count(self, kind: str) -> int:
-        """Number of vertices of a kind."""
-        return sum(v.kind == kind for v in self.vertices)
+    name: str
+    operands: tuple[tuple[str, str, Node | None], ...]  # name, signature, node
+    scope: Scope | None
+    message: str
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:
@@ -79,42 +41,37 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
     return [seen[serial] for serial in sorted(seen)]
 
 
-def identity(value: Any) -> tuple[str, int]:
-    """What a drawing knows a tensor by: its node, or outside the graph the array that operations saw."""
-    if isinstance(value, Node):
-        return "node", value.serial
-    if isinstance(value, Tensor):
-        return identity(value.array if value.node is None else value.node)
-    return "array", id(value)
+class Walk:
+    """Makes the drawing of everything that leads to `roots`. `names` names tensors by their `identity`."""
 
-
-def lay_out(roots: list[Node], depth: int | None, names: Mapping[tuple[str, int], str]) -> Drawing:
-    """The drawing of everything that leads to `roots`.
-
-    Modules nested deeper than `depth` are folded into one vertex each. `names` names tensors by their `identity`.
-    """
-    return _Layout(roots, depth, names).drawing()
-
-
-class _Layout:
-    def __init__(self, roots: list[Node], depth: int | None, names: Mapping[tuple[str, int], str]):
+    def __init__(
+        self,
+        roots: list[Node],
+        names: Mapping[tuple[str, int], str],
+        *,
+        backward: bool = False,
+        show: str | None = None,
+        profile: Any = None,
+        grads: Mapping[Any, Any] | None = None,
+    ):
         self.nodes = reachable(roots)
         self.roots = {node.serial for node in roots}
-        self.depth = math.inf if depth is None else depth
         self.names = names
-        self.clusters: dict[Scope, Cluster] = {}
-        self.outermost: dict[Scope, Cluster] = {}
+        self.backward = backward
+        self.measures = Measures(self.nodes, show, profile, grads)
+        self.clusters: dict[Any, Cluster] = {}
+        self.outermost: list[Cluster] = []
         self.children: dict[int, dict[int, str]] = {}  # id of a module -> id of a module in it -> its name there
-        self.places: dict[tuple[Any, int], str] = {}
+        self.places: dict[tuple[Any, int], Birth | None] = {}
         self.vertices: list[Vertex] = []
         self.by_node: dict[int, Vertex] = {}
         self.by_array: dict[int, Vertex] = {}
-        self.folded: dict[Cluster, Vertex] = {}
-        self.inside: dict[Vertex, list[Node]] = {}  # what a folded module hides
-        self.edges: dict[tuple[Vertex, Vertex, str, int], Edge] = {}
+        self.edges: list[Edge] = []
 
-    def drawing(self) -> Drawing:
-        parameters = self._parameter_names()
+    def drawing(self, failure: Failure | None = None) -> Drawing:
+        if failure is not None:
+            self.roots = set()  # nothing came out
+        parameters = self._parameter_names(None if failure is None else failure.scope)
         for node in self.nodes:
             if node.is_leaf:
                 self._leaf(node, parameters)
@@ -123,18 +80,18 @@ class _Layout:
         for node in self.nodes:
             if not node.is_leaf and node.serial in self.by_node:
                 self._arrows(node)
+        if failure is not None:
+            self._failure(failure)
         self._place_parameters()
-        self._describe_folded()
-        self._stack_clusters()
         for vertex in self.vertices:
             if vertex.cluster is not None:
                 vertex.cluster.members.append(vertex)
-        top = list(self.outermost.values())
-        for cluster in top:
-            _drop_trivial_frames(cluster)
+        self.outermost = [cluster for cluster in self.outermost if _tidy(cluster)]
         for i, vertex in enumerate(self.vertices):
             vertex.key = f"n{i}"
-        return Drawing(self.vertices, list(self.edges.values()), [c for c in top if c.members or c.children])
+        drawing = Drawing(self.vertices, self.edges, self.outermost)
+        total_up(drawing)
+        return drawing
 
     # ---- vertices ------------------------------------------------------------------------------------------------
     def _add(self, vertex: Vertex) -> Vertex:
@@ -144,76 +101,83 @@ class _Layout:
     def _leaf(self, node: Node, parameters: Mapping[int, str]) -> None:
         name = parameters.get(node.serial)
         shape = sig_of(node.shape, node.dtype)
+        values = self.measures.of(node)
+        record = {"is": shape, "numbers": f"{math.prod(node.shape):,}"}
         if name is not None:
-            n = math.prod(node.shape)
-            made = Vertex("parameter", name, shape, f"{name}\n{shape}: {n:,} number{'s' * (n != 1)}")
+            made = Vertex("parameter", name, shape, {"parameter": name, **record}, values=values)
         else:
-            made = Vertex("leaf", self.names.get(identity(node), "leaf"), shape, self._born(node))
+            title = self._name(node) or "leaf"
+            made = Vertex("leaf", title, shape, {"a leaf": "asks for a gradient", **record}, values=values)
+            made.record |= self._born(node)
         made.result = node.serial in self.roots
         self.by_node[node.serial] = self._add(made)
 
     def _operation(self, node: Node) -> None:
-        cluster = None if node.scope is None else self._cluster(node.scope)
-        while cluster is not None and cluster.depth > self.depth:
-            cluster = cluster.parent
-        if cluster is not None and cluster.depth == self.depth:
-            made = self.folded.get(cluster)
-            if made is None:
-                made = self._add(Vertex("module", cluster.title, cluster.kind, "", cluster.parent))
-                self.folded[cluster] = made
-                self.inside[made] = []
-            self.inside[made].append(node)
-        else:
-            name = self.names.get(identity(node), "")
-            made = self._add(Vertex("operation", node.name, name, self._born(node), cluster))
-        made.result |= node.serial in self.roots
-        self.by_node[node.serial] = made
+        values = self.measures.of(node)
+        cluster = self._home(node)
+        made = Vertex("operation", node.name, self._name(node), {}, cluster, values)
+        made.record["gives"] = "" if node.shape is None else sig_of(node.shape, node.dtype)
+        made.record["module"] = "" if cluster is None else cluster.path
+        made.record |= self._born(node)
+        if values.get("bytes"):
+            made.record["keeps"] = count(values["bytes"], "bytes") + " for the backward pass"
+        if values.get("macs"):
+            made.record["multiply-adds"] = count(values["macs"])
+        if values.get("ms"):
+            made.record["takes"] = f"{values['forward ms']:.3g} ms forward, {values['backward ms']:.3g} ms backward"
+        if self.backward:
+            self._rules(made, node)
+        made.result = node.serial in self.roots
+        self.by_node[node.serial] = self._add(made)
+
+    def _rules(self, made: Vertex, node: Node) -> None:
+        """What the backward pass does at a node: a gradient for which inputs, by which rule, and whether it ran."""
+        inputs = ", ".join(dict.fromkeys(name.partition("[")[0] for name in node.plan.inputs))
+        ran = node.saved.__class__ is not tuple and not hasattr(node.saved, "recompute")
+        made.note = "\n".join(filter(None, (made.note, f"{'✓ ' if ran else ''}∂ {inputs}")))
+        made.record["backward"] = "has run" if ran else "has not run, or its arrays were kept"
+        if node.plan.names:
+            made.record["its rule uses"] = ", ".join(node.plan.names)
+        from tensorgraph.diagnostics.formula import formulae
+
+        made.record |= {f"gradient of {name}": rule for name, rule in formulae(node).items()}
+
+    def _failure(self, failure: Failure) -> None:
+        cluster = None if failure.scope is None else self._call(failure.scope)
+        said = failure.message.splitlines()[0] if failure.message else ""
+        failed = Vertex("failed", failure.name, "failed here", {"error": said}, cluster)
+        failed.record["module"] = "" if cluster is None else cluster.path
+        for name, signature, node in failure.operands:
+            if node is not None and node.serial not in self.by_node:
+                node = node.parents[0]  # a result of an operation with several
+            if node is not None:
+                self.edges.append(Edge(self.by_node[node.serial], failed, signature))
+            elif "[" in signature:
+                given = self._add(Vertex("input", name, signature, {"is": signature}))
+                self.edges.append(Edge(given, failed, ""))
+        self._add(failed)
 
     def _place_parameters(self) -> None:
-        """A parameter stands in the innermost module that all of its readers are in; a folded module swallows it."""
-        readers: dict[Vertex, list[Vertex]] = {}
-        for edge in self.edges.values():
-            if edge.source.kind == "parameter":
-                readers.setdefault(edge.source, []).append(edge.target)
-        swallowed: dict[Vertex, Vertex] = {}
-        for vertex, targets in readers.items():
-            if targets[0].kind == "module" and all(target is targets[0] for target in targets):
-                swallowed[vertex] = targets[0]
-            else:
-                vertex.cluster = _common([target.cluster for target in targets])
+        """A parameter stands in the innermost module that all of its readers are in, at the side of its only one."""
+        readers: dict[Vertex, list[Edge]] = {}
+        others: dict[Vertex, int] = {}
+        for edge in self.edges:
+            if edge.source.kind in ("parameter", "leaf", "input"):
+                readers.setdefault(edge.source, []).append(edge)
+            if edge.source.kind != "parameter":
+                others[edge.target] = others.get(edge.target, 0) + 1
+        for vertex, edges in readers.items():
+            reader = edges[0].target
+            if vertex.kind == "parameter":
+                vertex.cluster = _common([edge.target.cluster for edge in edges])
                 if vertex.cluster is not None:
                     within = vertex.cluster.path.partition(".")[2]
                     vertex.title = vertex.title.removeprefix(f"{within}.") if within else vertex.title
-        for node in self.nodes:
-            vertex = self.by_node.get(node.serial)
-            if vertex in swallowed:
-                self.inside[swallowed[vertex]].append(node)
-        self.vertices = [v for v in self.vertices if v not in swallowed]
-        self.edges = {key: edge for key, edge in self.edges.items() if edge.source not in swallowed}
-
-    def _describe_folded(self) -> None:
-        for vertex, nodes in self.inside.items():
-            operations = sum(not node.is_leaf for node in nodes)
-            numbers = sum(math.prod(node.shape) for node in nodes if node.is_leaf)
-            lines = [f"{operations} operation{'s' * (operations != 1)}"]
-            if numbers:
-                lines.append(f"{numbers:,} parameters")
-            vertex.tooltip = "\n".join([vertex.title, *lines])
-            vertex.note = "\n".join([vertex.note, *lines[1:]])
-
-    def _stack_clusters(self) -> None:
-        """Makes room above a module for its parameters, so that modules stand below each other, not side by side."""
-        height = {v: 1 for v in self.vertices if v.kind == "parameter"}  # rows of what depends on parameters alone
-        incoming: dict[Vertex, list[Edge]] = {}
-        for edge in self.edges.values():
-            incoming.setdefault(edge.target, []).append(edge)
-        for target, edges in incoming.items():  # in the order in which the operations ran
-            rows = [height.get(edge.source, 0) for edge in edges]
-            if all(rows):
-                height[target] = max(rows) + 1
-            for edge in edges:
-                if edge.source not in height and edge.source.cluster is not target.cluster:
-                    edge.span = max(rows) + 1
+                if len(edges) == 1:
+                    vertex.beside = reader
+            elif vertex.kind == "input" and len(edges) == 1 and others[reader] > 1:
+                if not (set(readers) - {vertex}) & {e.source for e in self.edges if e.target is reader}:
+                    vertex.beside, vertex.cluster = reader, reader.cluster  # labels at the side of a loss
 
     # ---- edges ---------------------------------------------------------------------------------------------------
     def _arrows(self, node: Node) -> None:
@@ -222,29 +186,56 @@ class _Layout:
             label = "" if parent.shape is None else sig_of(parent.shape, parent.dtype)
             while _is_pick(parent) and parent.serial not in self.by_node:
                 (parent,) = parent.parents
-            self._arrow(self.by_node[parent.serial], target, label)
+            source = self.by_node[parent.serial]
+            if source is not target:
+                self._arrow(source, target, label, self.backward)
+        also = []
         for name, array in _arrays_outside(node):
+            shape = sig_of(array.shape, array.dtype)
+            known = self.names.get(identity(array)) or name_of(array)
             source = self.by_array.get(id(array))
+            if source is None and known is None and self._is_internal(node, array):
+                also.append(f"{name} {shape}")  # the layer's own: a mask, what it computed before
+                continue
             if source is None:
-                shape = sig_of(array.shape, array.dtype)
-                title = self.names.get(identity(array), name)
-                source = self._add(Vertex("input", title, shape, f"{title}\n{shape}, no gradient"))
+                source = self._add(Vertex("input", known or name, shape, {"is": shape, "gradient": "none asked for"}))
                 self.by_array[id(array)] = source
-            self._arrow(source, target, source.note)
+            self._arrow(source, target, "", False)
+        if also:
+            target.record["also given"] = ", ".join(also)
 
-    def _arrow(self, source: Vertex, target: Vertex, label: str) -> None:
-        if source is target:
-            return
+    def _is_internal(self, node: Node, array: Any) -> bool:
+        """Whether an array without a name is a module's own (a mask, a statistic), and not what it was called with."""
+        if node.scope is None or array.dtype.kind in "iu":
+            return False
+        if any(
+            parent.serial in self.by_node and self.by_node[parent.serial].kind != "parameter" for parent in node.parents
+        ):
+            return True  # what the module works on comes from another operation
+        return all(parent.shape == node.shape for parent in node.parents) and node.plan.broadcasts
+
+    def _arrow(self, source: Vertex, target: Vertex, label: str, gradient: bool) -> None:
         if source.kind in ("parameter", "leaf", "input"):
             label = ""  # it stands in the box already
-        twice = 0
-        if target.kind != "module" and source.kind != "module":
-            while (source, target, label, twice) in self.edges:  # x * x: two arrows
-                twice += 1
-        self.edges[source, target, label, twice] = Edge(source, target, label)
+        self.edges.append(Edge(source, target, label, gradient))
 
     # ---- names and places ----------------------------------------------------------------------------------------
-    def _cluster(self, scope: Scope) -> Cluster:
+    def _name(self, node: Node) -> str:
+        return self.names.get(identity(node)) or name_of(node) or ""
+
+    def _home(self, node: Node) -> Cluster | None:
+        """The cluster of an operation: the module call, or in it the call of `grad` that recorded it."""
+        outer = None if node.scope is None else self._call(node.scope)
+        place = self._place(node)
+        if place is None or not _DIFFERENTIATES(place.expression):
+            return outer
+        key = (outer, node.code, node.lasti)
+        made = self.clusters.get(key)
+        if made is None:
+            made = self.clusters[key] = self._cluster("gradient", str(place), outer)
+        return made
+
+    def _call(self, scope: Scope) -> Cluster:
         made = self.clusters.get(scope)
         if made is not None:
             return made
@@ -253,16 +244,20 @@ class _Layout:
         for depth, call in enumerate(chain):
             made = self.clusters.get(call)
             if made is None:
-                kind = type(call.module).__name__
-                if parent is None:
-                    made = self.outermost[call] = Cluster(kind, "", kind, None, 0)
-                else:
-                    name = self._name_within(chain[depth - 1].module, call.module)
-                    made = Cluster(name or kind, kind if name else "", f"{parent.path}.{name or kind}", parent, depth)
-                    parent.children.append(made)
-                self.clusters[call] = made
+                kind = type(call.module).__name__.lstrip("_")
+                name = self._name_within(chain[depth - 1].module, call.module) if depth else ""
+                made = self.clusters[call] = self._cluster(name or kind, kind if name else "", parent)
             parent = made
-        assert made is not None
+        assert parent is not None
+        return parent
+
+    def _cluster(self, title: str, kind: str, parent: Cluster | None) -> Cluster:
+        if parent is None:
+            made = Cluster(title, kind, title, None, 0)
+            self.outermost.append(made)
+        else:
+            made = Cluster(title, kind, f"{parent.path}.{title}", parent, parent.depth + 1)
+            parent.children.append(made)
         return made
 
     def _name_within(self, outer: Any, inner: Any) -> str:
@@ -273,12 +268,12 @@ class _Layout:
                 names.setdefault(id(module), name)
         return names.get(id(inner), "")
 
-    def _parameter_names(self) -> dict[int, str]:
+    def _parameter_names(self, running: Scope | None) -> dict[int, str]:
         """Serial number of a leaf -> its name in the outermost module that ran and has it."""
         modules: dict[int, Any] = {}
-        for node in self.nodes:
-            if node.scope is not None:
-                *_, outermost = scopes(node.scope)
+        for scope in (*(node.scope for node in self.nodes), running):
+            if scope is not None:
+                *_, outermost = scopes(scope)
                 modules.setdefault(id(outermost.module), outermost.module)
         found: dict[int, str] = {}
         owners = [m for m in modules.values() if next(iter(m.named_parameters()), None) is not None]
@@ -289,13 +284,18 @@ class _Layout:
                     found.setdefault(parameter.node.serial, prefix + name)
         return found
 
-    def _born(self, node: Node) -> str:
+    def _place(self, node: Node) -> Birth | None:
         key = node.code, node.lasti
-        text = self.places.get(key)
-        if text is None:
-            place = birth(node)
-            text = self.places[key] = "" if place is None else f"{where(place)}\n{place.expression}"
-        return f"{node.name}\n{text}"
+        if key not in self.places:
+            self.places[key] = birth(node)
+        return self.places[key]
+
+    def _born(self, node: Node) -> dict[str, str]:
+        place = self._place(node)
+        return {} if place is None else {"line": where(place), "expression": place.expression}
+
+
+_DIFFERENTIATES = re.compile(r"(\w+\.)*(grad|backward|hessian|jacobian|hvp|vjp|jvp|value_and_grad)\(").match
 
 
 def where(place: Birth) -> str:
@@ -332,20 +332,21 @@ def _common(clusters: list[Cluster | None]) -> Cluster | None:
     """The innermost cluster that holds all of these."""
     common = clusters[0]
     for other in clusters[1:]:
-        above = set(_upwards(other))
+        above = set(upwards(other))
         while common is not None and common not in above:
             common = common.parent
     return common
 
 
-def _upwards(cluster: Cluster | None) -> Iterator[Cluster]:
+def upwards(cluster: Cluster | None) -> Iterator[Cluster]:
+    """A cluster and all around it."""
     while cluster is not None:
         yield cluster
         cluster = cluster.parent
 
 
-def _drop_trivial_frames(top: Cluster) -> None:
-    """A module that ran one operation and nothing else becomes a note on that operation, not a frame around it."""
+def _tidy(top: Cluster) -> bool:
+    """Drops empty clusters, and the frames of modules that ran one operation: its box tells the module instead."""
     stack, order = [top], []
     while stack:
         cluster = stack.pop()
@@ -353,10 +354,9 @@ def _drop_trivial_frames(top: Cluster) -> None:
         stack.extend(cluster.children)
     for cluster in reversed(order):
         cluster.children = [child for child in cluster.children if child.members or child.children]
-        if cluster.children or len(cluster.members) != 1 or cluster.members[0].kind != "operation":
-            continue
-        only = cluster.members.pop()
-        only.cluster = cluster.parent
-        only.note = only.note or ": ".join(filter(None, (cluster.title, cluster.kind)))
-        if cluster.parent is not None:
-            cluster.parent.members.append(only)
+        main = [vertex for vertex in cluster.members if vertex.beside is None]
+        if not cluster.children and len(main) == 1 and main[0].kind == "operation":
+            cluster.plain = True
+            told = ": ".join(filter(None, (cluster.title, cluster.kind)))
+            main[0].note = "\n".join(filter(None, (told, main[0].note)))
+    return bool(top.members or top.children)
