@@ -46,6 +46,13 @@ def _attention(query, key, value, mask, *, scale):
     return y if y.dtype == dtype else astype(y, dtype)
 
 
+def _attention_macs(query_shape, key_shape, y_shape):
+    return math.prod(query_shape[:-1]) * key_shape[-2] * (query_shape[-1] + y_shape[-1])
+
+
+_attention.macs(_attention_macs)
+
+
 @explained
 def scaled_dot_product_attention(
     query: Array,

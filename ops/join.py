@@ -44,9 +44,18 @@ def _concat(be, *arrays: Array, axis: int):
         for i, a in enumerate(arrays):
             if a.ndim != first.ndim or a.shape[:axis] + a.shape[axis + 1 :] != rest:
                 raise ShapeError(
-                    f"concat: arrays[{i}] is {sig(a)}, arrays[0] is {sig(first)}: only axis {axis} may differ"
+                    f"concat: arrays[{i}] is {sig(a)}, arrays[0] is {sig(first)}: only axis {axis} may differ",
+                    hint=_fitting_axis(first.shape, a.shape),
                 ) from None
         raise
+
+
+def _fitting_axis(a, b):
+    """The axis along which two shapes could be joined, as a hint."""
+    if len(a) != len(b):
+        return "all must have the same number of axes: x[None] adds one in front" if abs(len(a) - len(b)) == 1 else None
+    differ = [i for i, (m, n) in enumerate(zip(a, b, strict=True)) if m != n]
+    return f"axis={differ[0]} would fit" if len(differ) == 1 else None
 
 
 def _stretches(g, arrays_shape, axis):

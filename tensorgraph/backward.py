@@ -7,10 +7,10 @@ Rules get raw arrays; with `create_graph=True` they get tensors, and are recorde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from sys import getrefcount
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 from tensorgraph import backends, writes
 from tensorgraph.errors import GraphError, ShapeError, sig, sig_of
@@ -40,6 +40,12 @@ def _count_of_one_local() -> int:
 _SOLE = _count_of_one_local()
 """What `getrefcount(g)` says of a local variable that holds the only reference (it differs between Pythons)."""
 
+Watch: TypeAlias = Callable[[Node, Any, Callable | None], Callable | None]
+"""Gets a node, the gradient that arrived there and the pull that is to run (None for a leaf); returns what runs."""
+
+watch: Watch | None = None
+"""Set by diagnostics/observe.py as long as somebody observes; asked once per pass."""
+
 
 def backward(
     y: Tensor, gradient: Tensor | None = None, *, retain_graph: bool | None = None, create_graph: bool = False
@@ -48,7 +54,8 @@ def backward(
     seed = _seed(y, gradient, "backward")
     keep = create_graph if retain_graph is None else retain_graph
     with set_grad_enabled(create_graph):
-        _run([(y, seed)], None, create_graph, keep)
+        for _ in steps([(y, seed)], None, create_graph, keep, {}):
+            pass
 
 
 @overload
@@ -104,8 +111,10 @@ def grad(y, xs, grad_outputs=None, *, create_graph=False, retain_graph=None, all
             )
     seeds = [(one, _seed(one, g, "grad")) for one, g in zip(ys, grad_outputs, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
+    found: dict[int, Tensor] = {}
     with set_grad_enabled(create_graph):
-        found = _run(seeds, targets, create_graph, keep)
+        for _ in steps(seeds, targets, create_graph, keep, found):
+            pass
     results = []
     for i, x in enumerate(targets):
         node: Any = x.node
@@ -147,8 +156,20 @@ def _seed(y: Tensor, gradient: Any, what: str) -> Any:
     return gradient.conj() if y.dtype.kind == "c" else gradient
 
 
-def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, keep: bool) -> dict[int, Tensor]:
-    """One pass from `seeds`. Without targets every leaf gets its gradient added; with targets it is returned."""
+def steps(
+    seeds: list,
+    targets: tuple[Tensor, ...] | None,
+    create_graph: bool,
+    keep: bool,
+    found: dict[int, Tensor],
+    step: Watch | None = None,
+) -> Iterator[None]:
+    """One pass from `seeds`. Without targets every leaf gets its gradient added; with targets it is put into `found`.
+
+    A generator, so that diagnostics/stepping.py can walk through it: with `step` it pauses before every node. Without
+    it runs through at once.
+    """
+    watching = watch
     grads: dict[int, Any] = {}
     nodes: dict[int, Node] = {}
     heap: list[int] = []
@@ -166,7 +187,7 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
     del seeds, seed
     wanted = None if targets is None else {x.node.serial for x in targets}  # pyright: ignore[reportOptionalMemberAccess]
     needed = None if wanted is None else _leading_to(wanted, list(nodes.values()))
-    found: dict[int, Tensor] = {}
+    special = wanted is not None or watching is not None or step is not None
     fresh: set[int] = set()  # serials whose gradient is a sum made here, that may be added to in place
 
     while heap:
@@ -178,11 +199,26 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
         if node.hooks is not None:
             g = _call_hooks(node, g, create_graph, retain=wanted is None)
         plan = node.plan
-        if wanted is not None:
-            if serial in wanted:
-                found[serial] = _give_out(g, getrefcount(g) > _SOLE or serial in needed)  # pyright: ignore[reportOperatorIssue]
-            if serial not in needed:  # pyright: ignore[reportOperatorIssue]
-                continue
+        pull = plan.pull
+        if special:  # one test for all that an ordinary backward pass has nothing to do with
+            if step is not None:
+                yield
+            if needed is not None and plan.op is not None and serial in needed:
+                leading = tuple(
+                    n
+                    for n, p in zip(plan.inputs, node.parents, strict=True)
+                    if p.serial in needed or p.serial in wanted  # pyright: ignore[reportOperatorIssue]
+                )
+                if len(leading) < len(plan.inputs):
+                    pull = plan.op.narrow(plan, leading)
+            for observer in (step, watching):
+                if observer is not None:
+                    pull = observer(node, g, pull)
+            if wanted is not None:
+                if serial in wanted:
+                    found[serial] = _give_out(g, getrefcount(g) > _SOLE or serial in needed)  # pyright: ignore[reportOperatorIssue]
+                if serial not in needed:  # pyright: ignore[reportOperatorIssue]
+                    continue
         if plan is LEAF:
             if wanted is None:
                 _accumulate(node, g, getrefcount(g) > _SOLE)
@@ -192,15 +228,8 @@ def _run(seeds: list, targets: tuple[Tensor, ...] | None, create_graph: bool, ke
             saved = _recover(node)
         if writes.latest > serial:
             writes.check(node, saved)
-        pull = plan.pull
-        if needed is not None and plan.op is not None:
-            leading = tuple(
-                n for n, p in zip(plan.inputs, node.parents, strict=True) if p.serial in needed or p.serial in wanted
-            )  # pyright: ignore[reportOperatorIssue]
-            if len(leading) < len(plan.inputs):
-                pull = plan.op.narrow(plan, leading)
         try:
-            gradients = pull(g, plan.lift(node, saved) if create_graph else saved)
+            gradients = pull(g, plan.lift(node, saved) if create_graph else saved)  # pyright: ignore[reportOptionalCall]
         except Exception as error:
             raise explain(f"backward of {plan.name}", error, (("g", g, node),), node.scope)
         del saved

@@ -7,17 +7,23 @@ running adds its operands and where they came from (`explain` in provenance.py);
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tensorgraph.drawing import Graph
 
 
 class TensorgraphError(Exception):
     """Root of every error that tensorgraph raises on purpose.
 
     `message` says what disagreed, `hint` the way out, `operands` holds one line per operand (what it is, where it
-    was born). `str(error)` shows all three.
+    was born). `str(error)` shows all three. `graph` is the picture of what led to the operation that failed.
     """
+
+    failed: tuple[str, tuple[Any, ...], Any] | None = None
+    """The operation that raised: its name, its operands as (name, signature, node), the module that was running."""
 
     def __init__(self, message: str, *, hint: str | None = None, operands: Sequence[str] = ()):
         super().__init__(message)
@@ -30,6 +36,33 @@ class TensorgraphError(Exception):
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph that led here, the operation that failed marked in it; None when no operation was running.
+
+        It is drawn when it is asked for. Until the error is let go it holds on to the operands' part of the graph.
+        """
+        if self.failed is None:
+            return None
+        from tensorgraph.drawing import draw_failure
+
+        name, operands, scope = self.failed
+        return draw_failure(name, operands, scope, self.message)
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython asks for this when it shows the error: in a notebook the picture comes before the traceback."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        shell: Any = get_ipython()
+        try:
+            if self.failed is not None and hasattr(shell, "kernel"):
+                display(self.graph)
+        except Exception:  # the error itself matters more than its picture
+            self.failed = None
+        show = shell.InteractiveTB
+        return show.structured_traceback(type(self), self, self.__traceback__, tb_offset=show.tb_offset)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.message, self.hint, self.operands)
@@ -79,12 +112,51 @@ class CorruptDataError(TensorgraphError, ValueError):
     """A file is there, but is truncated, damaged, of another format, or disagrees with its companion."""
 
 
+class WorkerError(TensorgraphError, RuntimeError):
+    """A worker of a data loader died, hung, or raised what cannot be carried over to the main process."""
+
+
 class MissingPackageError(TensorgraphError, ImportError):
     """An optional package or program is needed and not installed."""
 
 
 class StateDictError(ArgumentError, RuntimeError):
     """The names or shapes of a state dict are not those of the module or optimiser that loads it."""
+
+
+class DivergenceError(TensorgraphError, FloatingPointError):
+    """A training run went astray: its loss, gradients or weights are not finite any more, or its loss exploded."""
+
+
+class NonFiniteError(TensorgraphError, FloatingPointError):
+    """The first NaN or Inf of a computation, found by `tensorgraph.debug()`.
+
+    Beside the parts of every error: `details` (what the operands look like, the likely cause), `index` of the first
+    bad number, `path` of the file that reproduces it, or None.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, operands: Sequence[str] = (), details=(), index=(), path=None
+    ):
+        super().__init__(message, hint=hint, operands=operands)
+        self.details: tuple[str, ...] = tuple(details)
+        self.index: tuple[int, ...] = tuple(index)
+        self.path: str | None = path
+
+    def __str__(self) -> str:
+        lines = [self.message, *("  " + line for line in (*self.operands, *self.details))]
+        return "\n".join([*lines, f"  hint: {self.hint}"] if self.hint else lines)
+
+    def __reduce__(self):
+        return _rebuild_non_finite, (self.message, self.hint, self.operands, self.details, self.index, self.path)
+
+
+def _rebuild_non_finite(message, hint, operands, details, index, path) -> NonFiniteError:
+    return NonFiniteError(message, hint=hint, operands=operands, details=details, index=index, path=path)
+
+
+class OutOfMemoryError(TensorgraphError, MemoryError):
+    """There was no memory for a result; `str(error)` shows who holds what, by module and line."""
 
 
 class BroadcastWarning(UserWarning):

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from tensorgraph import backends
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
+from tensorgraph.operation import count_macs
 from tensorgraph.provenance import caller, explain
 from tensorgraph.tensor import Tensor
 
@@ -36,9 +37,8 @@ def fusable(definition: F) -> F:
 
     Arrays are passed by position (None where one is left out), everything else by keyword.
     """
-    name = definition.__name__.strip("_")
-    code = definition.__code__
-    inputs = code.co_varnames[: code.co_argcount]
+    fused = Fused(definition)
+    name, inputs = fused.name, fused.arrays
 
     @functools.wraps(definition)
     def call(*arrays: Any, **static: Any) -> Any:
@@ -64,32 +64,49 @@ def fusable(definition: F) -> F:
             return Tensor(y)
         code, lasti = caller()
         parents = tuple(n for n in nodes if n is not None)
-        plan = _FusedPlan(name, inputs, definition, wanted, static)
+        plan = _FusedPlan(fused, wanted, static)
         return Tensor(
             y,
             Node(tick(), plan, parents, (pullback, *raw), code, lasti, current_scope(), y.shape, y.dtype),
         )
 
+    def macs(rule: Callable[..., int]) -> F:
+        fused.macs = rule
+        return call  # pyright: ignore[reportReturnType]
+
+    call.op, call.macs = fused, macs  # pyright: ignore[reportAttributeAccessIssue]
     fusables[name] = call
     return call  # pyright: ignore[reportReturnType]
+
+
+class Fused:
+    """A fusable operation: its name, its arrays, its multiply-adds. `call.op` of the function, `fused` of a plan."""
+
+    def __init__(self, definition: Callable):
+        self.definition = definition
+        self.name: str = definition.__name__.strip("_")
+        self.arrays = definition.__code__.co_varnames[: definition.__code__.co_argcount]
+        self.macs: Callable[..., int] | None = None
+
+    def count_macs(self, known: dict[str, Any]) -> int | None:
+        """Multiply-adds of one call, as `Operation.count_macs`; `.macs(rule)` of the function declares them."""
+        return count_macs(self.macs, known)
 
 
 class _FusedPlan(Plan):
     """Runs the pullback; a recorded backward pass runs the gradient of the definition."""
 
-    __slots__ = ("definition", "wanted", "static")
+    __slots__ = ("fused", "definition", "wanted", "static")
 
-    def __init__(
-        self, name: str, arrays: tuple[str, ...], definition: Callable, wanted: tuple[bool, ...], static: dict[str, Any]
-    ):
-        arrays = arrays[: len(wanted)]
+    def __init__(self, fused: Fused, wanted: tuple[bool, ...], static: dict[str, Any]):
+        arrays = fused.arrays[: len(wanted)]
         inputs = tuple(n for n, w in zip(arrays, wanted, strict=True) if w)
 
         def pull(g: Any, saved: tuple) -> tuple:  # no method: a plan that holds itself would be a cycle
             return tuple(gx for gx, w in zip(saved[0](g), wanted, strict=True) if w)
 
-        super().__init__(name, inputs, ("pullback", *arrays), (), pull)
-        self.definition, self.wanted, self.static = definition, wanted, static
+        super().__init__(fused.name, inputs, ("pullback", *arrays), (), pull)
+        self.fused, self.definition, self.wanted, self.static = fused, fused.definition, wanted, static
 
     def lift(self, node: Node, saved: tuple) -> tuple:
         def through_definition(g: Tensor) -> list:

@@ -44,6 +44,7 @@ from __future__ import annotations
 
 import linecache
 import re
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from sys import _getframe
 from types import FunctionType
@@ -55,7 +56,7 @@ from tensorgraph import backends
 from tensorgraph.errors import DtypeError, GraphError
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
-from tensorgraph.provenance import GENERATED, caller, explain, internal
+from tensorgraph.provenance import GENERATED, caller, explain, met, user_frame
 from tensorgraph.spelling import UNSET, aliases
 from tensorgraph.tensor import Tensor
 
@@ -63,6 +64,12 @@ Array: TypeAlias = Any  # a backend's array; for callers a Tensor, an array or a
 P = ParamSpec("P")
 
 registry: dict[str, Operation] = {}
+
+functions: weakref.WeakSet = weakref.WeakSet()
+"""the functions of all operations, also those of users"""
+
+on_new: Callable[[Any], None] = functions.add
+"""called with the function of every new operation; diagnostics/observe.py takes its place while somebody observes"""
 
 F32, F64 = np.dtype("float32"), np.dtype("float64")
 C64, C128 = np.dtype("complex64"), np.dtype("complex128")
@@ -137,11 +144,7 @@ class Operation:
 
         known: `y_shape`, `<input>_shape` and settings by name, as far as somebody has them.
         """
-        if self.macs is None:
-            return 0
-        known = self.defaults | known
-        asked = _parameters(self.macs)
-        return self.macs(*(known[name] for name in asked)) if known.keys() >= set(asked) else None
+        return count_macs(self.macs, self.defaults | known)
 
     @property
     def differentiable(self) -> tuple[str, ...]:
@@ -272,8 +275,9 @@ class Operation:
         parents = "".join(f"{n}_node, " for n in chosen)
         frame = [
             f"{indent}frame = getframe(1); code = frame.f_code",
-            f"{indent}while internal[code.co_filename] and (outer := frame.f_back):",
-            f"{indent}    frame = outer; code = frame.f_code",
+            f"{indent}try:",
+            f"{indent}    while met[code.co_filename] and (outer := frame.f_back): frame = outer; code = frame.f_code",
+            f"{indent}except KeyError: frame = user_frame(frame); code = frame.f_code",
         ]
         return frame, f"tick(), plan_{'_'.join(chosen)}, ({parents}), ({saved}), code, frame.f_lasti, current_scope()"
 
@@ -398,6 +402,7 @@ def _make(operation: Operation) -> Op[...]:
     function.vjp = vjp
     function.macs = macs
     function.source = operation.source
+    on_new(function)
     if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
     return cast("Op[...]", function)
@@ -561,6 +566,14 @@ def settle(be: Any, y: Any, inputs: tuple) -> tuple[Any, np.dtype]:
     return be.astype(y, widest), widest
 
 
+def count_macs(rule: Callable[..., int] | None, known: dict[str, Any]) -> int | None:
+    """What a rule for multiply-adds makes of what is known; see `Operation.count_macs`."""
+    if rule is None:
+        return 0
+    asked = _parameters(rule)
+    return rule(*(known[name] for name in asked)) if known.keys() >= set(asked) else None
+
+
 def _parameters(function: Callable) -> tuple[str, ...]:
     code = getattr(function, "__code__", None)
     if code is None or code.co_flags & 0x0C:
@@ -588,7 +601,8 @@ _COMMON = {
     "explain": explain,
     "current_scope": current_scope,
     "recording": recording,
-    "internal": internal,
+    "met": met,
+    "user_frame": user_frame,
     "getframe": _getframe,
     "tick": tick,
     "settle": settle,

@@ -23,6 +23,7 @@ from tensorgraph.errors import (
     AxisError,
     BackendError,
     DtypeError,
+    OutOfMemoryError,
     ShapeError,
     TensorgraphError,
     sig,
@@ -45,11 +46,20 @@ class _Internal(dict):
         else:
             path = Path(filename).resolve()  # it may have been imported through a link
             own = any(path.is_relative_to(folder) for folder in _OWN_FOLDERS)
-        self[filename] = own
+        self[filename] = met[filename] = own
         return own
 
 
 internal = _Internal()
+met: dict[str, bool] = {}
+"""The same as an exact dict, which Python reads faster: the wrappers of operations do, `user_frame` helps on a miss."""
+
+
+def user_frame(frame: Any) -> Any:
+    """The innermost frame from `frame` outwards that is not tensorgraph's own."""
+    while internal[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def caller() -> tuple[Any, int]:
@@ -57,9 +67,7 @@ def caller() -> tuple[Any, int]:
 
     The wrappers that operation.py writes have these lines written into them: there every call counts.
     """
-    frame = _getframe(1)
-    while internal[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
+    frame = user_frame(_getframe(1))
     return frame.f_code, frame.f_lasti
 
 
@@ -192,6 +200,23 @@ def explain(
     An error of tensorgraph gets its operand lines; one of the array library becomes the tensorgraph error of the
     same kind (still a ValueError, TypeError, ...); anything unknown comes back as it was, with a note.
     """
+    made = _explanation(op, error, operands, scope)
+    if isinstance(made, TensorgraphError):
+        mark(made, op, operands, scope)
+    return made
+
+
+def mark(
+    error: TensorgraphError, op: str, operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
+) -> None:
+    """Remembers which operation failed, so that `error.graph` can be drawn; the innermost one counts."""
+    if error.failed is None:
+        error.failed = op, tuple((name, sig(value), node) for name, value, node in operands if value is not None), scope
+
+
+def _explanation(
+    op: str, error: Exception, operands: tuple[tuple[str, Any, Node | None], ...], scope: Scope | None
+) -> Exception:
     if isinstance(error, TensorgraphError):
         if not _NAMED(error.message):
             error.message = f"{op}: {error.message}"
@@ -209,13 +234,16 @@ def explain(
         return BackendError(
             f"{op}: operands live on different devices: {where}", operands=lines, hint=f"move one: .to({first!r})"
         )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is CuPy's
+        return _out_of_memory(op, error, lines)
     text = str(error)
     if type(error).__name__ == "AxisError" or "duplicate value in 'axis'" in text:
-        return AxisError(f"{op}: {text}", operands=lines)
+        return AxisError(f"{op}: {text}", operands=lines, hint=_axes_hint(operands))
     if isinstance(error, ValueError) and ("broadcast" in text or "shape" in text):
         shapes = " and ".join(f"{n} {sig(v)}" for n, v, _ in operands if getattr(v, "shape", None) is not None)
         what = f"shapes do not broadcast: {shapes}" if "broadcast" in text else text
-        return ShapeError(f"{op}: {what}", operands=lines)
+        hint = _broadcast_hint(operands) if "broadcast" in text else _reshape_hint(text)
+        return ShapeError(f"{op}: {what.replace('newaxis', '-1')}", operands=lines, hint=hint)
     if isinstance(error, TypeError):
         return DtypeError(f"{op}: {text}", operands=lines)
     scalar = next((n for n, v, _ in operands if isinstance(v, (int, float, complex))), None)
@@ -225,6 +253,52 @@ def explain(
         return ArgumentError(f"{op}: {text}", operands=lines)
     error.add_note("\n".join((f"in operation {op}", *("  " + line for line in lines))))
     return error
+
+
+def _axes_hint(operands: tuple) -> str | None:
+    shapes = [(name, value) for name, value, _ in operands if getattr(value, "ndim", 0)]
+    if len(shapes) != 1:
+        return None
+    name, value = shapes[0]
+    return f"the axes of {name} are 0 to {value.ndim - 1}, or -{value.ndim} to -1, from behind"
+
+
+def _broadcast_hint(operands: tuple) -> str | None:
+    """What makes one of two operands fit the other: new axes behind it, or its transpose."""
+    arrays = [(name, value) for name, value, _ in operands if getattr(value, "shape", None) is not None]
+    if len(arrays) != 2:
+        return None
+    (small, a), (large, b) = sorted(arrays, key=lambda pair: pair[1].ndim)
+    for behind in range(1, b.ndim - a.ndim + 1):
+        if a.ndim and _fit((*a.shape, *(1,) * behind), b.shape):
+            index = ", ".join((":",) * a.ndim + ("None",) * behind)
+            return f"sizes are compared from the last axis; {small}[{index}] would fit {large}"
+    if a.ndim == b.ndim == 2 and a.shape[::-1] == b.shape:
+        return f"{large}.T would fit {small}"
+    return None
+
+
+def _fit(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return all(m == n or 1 in (m, n) for m, n in zip(reversed(a), reversed(b), strict=False))
+
+
+def _reshape_hint(text: str) -> str | None:
+    found = re.search(r"array of size (\d+) into shape", text)
+    return f"the sizes of the new shape must multiply to {found[1]}; one of them may be -1" if found else None
+
+
+def _out_of_memory(op: str, error: Exception, lines: tuple[str, ...]) -> Exception:
+    try:
+        from tensorgraph.diagnostics.memory import memory_report
+
+        held = memory_report().lines(12)
+    except Exception:  # there may be no memory for the table either
+        held = ()
+    return OutOfMemoryError(
+        f"{op}: {str(error) or 'out of memory'}",
+        operands=(*lines, *held),
+        hint="a smaller batch, tensorgraph.checkpoint, no_grad() where no gradient is needed, or let go of old losses",
+    )
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -260,3 +334,5 @@ def name_operands(error: TensorgraphError, names: tuple[str, ...], args: tuple, 
         parts = [(f"{name}[{i}]", v) for i, v in enumerate(value)] if type(value) in (list, tuple) else [(name, value)]
         operands += [(n, getattr(v, "array", v), getattr(v, "node", None)) for n, v in parts if hasattr(v, "shape")]
     error.operands = operand_lines(tuple(operands), current_scope())
+    if operands and _NAMED(error.message):
+        mark(error, error.message.partition(":")[0], tuple(operands), current_scope())

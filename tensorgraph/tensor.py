@@ -7,18 +7,19 @@ engine may import this file; it imports the node record and the backends.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorgraph import backends
+from tensorgraph import backends, cuts
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, ShapeError, sig
 from tensorgraph.mode import tick
 from tensorgraph.node import LEAF, Node
 from tensorgraph.provenance import caller
 
 if TYPE_CHECKING:
+    from tensorgraph.diagnostics.stepping import Step
     from tensorgraph.drawing import Graph
     from tensorgraph.methods import TensorMethods as _Methods
 else:
@@ -157,11 +158,15 @@ class Tensor(_Methods):
 
     def detach(self) -> Tensor:
         """The same values outside the graph; the memory is shared."""
+        if self.node is not None:
+            cuts.note("detach()", self.node)
         return Tensor(self.array)
 
     @property
     def data(self) -> Tensor:
         """The same values outside the graph, sharing memory; assigning replaces the values of a leaf."""
+        if self.node is not None:
+            cuts.note(".data", self.node)
         return Tensor(self.array)
 
     @data.setter
@@ -202,6 +207,27 @@ class Tensor(_Methods):
 
         backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
+    def backward_steps(self, gradient: Tensor | None = None, *, retain_graph: bool = False) -> Iterator[Step]:
+        """`backward()`, one node at a time, to look on: `for step in loss.backward_steps(): print(step)`.
+
+        Each step shows the node, the gradient that arrived, the rules as formulae and what they made of it. At the end
+        every `.grad` is what `backward()` gives; a loop that is left early leaves the rest undone.
+
+        Raises GraphError, at the first step: as `backward`.
+        """
+        from tensorgraph.diagnostics.stepping import backward_steps
+
+        return backward_steps(self, gradient, retain_graph=retain_graph)
+
+    def explain(self) -> None:
+        """Prints the steps of the backward pass of this scalar with their formulae; computes nothing.
+
+        Raises GraphError: as `backward`.
+        """
+        from tensorgraph.diagnostics.stepping import explain
+
+        explain(self)
+
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
         """Calls `hook(gradient)` in every backward pass that comes here; what it returns replaces the gradient.
 
@@ -228,11 +254,11 @@ class Tensor(_Methods):
             hooks.append(Retain(self))
         return self
 
-    def graph(self, depth: int | None = None, names: Mapping[str, Any] | None = None) -> Graph:
-        """The picture of everything that led to this tensor: see `tensorgraph.draw`."""
+    def graph(self, depth: int | None = None, names: Mapping[str, Any] | None = None, **options: Any) -> Graph:
+        """The picture of everything that led to this tensor: see `tensorgraph.draw`, which takes the same options."""
         from tensorgraph.drawing import draw
 
-        return draw(self, depth, names)
+        return draw(self, depth, names, **options)
 
     # ---- copies --------------------------------------------------------------------------------------------------
     def __deepcopy__(self, memo: dict) -> Tensor:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 
 import tensorgraph as tg
+from tensorgraph import nn
 from tensorgraph.errors import sig
 from tensorgraph.provenance import birth
+from tensorgraph.tensor import Tensor
 
 HERE = "test_errors.py"
 
@@ -273,3 +276,82 @@ def test_no_cuda_here():
         assert "hint" in str(error)
     else:
         assert tg.zeros(1, device="cuda").device == "cuda:0"
+
+
+# ---- hints, each followed --------------------------------------------------------------------------------------------
+F = nn.functional
+LABELS = tg.tensor([0, 1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    "wrong, hint, right",
+    [
+        (lambda: tg.ones(2, 3) @ tg.ones(4, 3), "a @ b.T would fit", lambda: tg.ones(2, 3) @ tg.ones(4, 3).T),
+        (lambda: nn.Linear(4, 2)(tg.ones(3, 5)), "Linear(in_features=5, ...) would fit",
+         lambda: nn.Linear(in_features=5, out_features=2)(tg.ones(3, 5))),
+        (lambda: nn.Linear(36, 2)(tg.ones(3, 4, 3, 3)), "x.flatten(1) has 36 features",
+         lambda: nn.Linear(36, 2)(tg.ones(3, 4, 3, 3).flatten(1))),
+        (lambda: nn.Conv2d(3, 4, 3)(tg.ones(2, 5, 8, 8)), "a weight (4, 5, R, S) would fit",
+         lambda: F.conv2d(tg.ones(2, 5, 8, 8), tg.ones(4, 5, 3, 3))),
+        (lambda: nn.Conv2d(3, 4, 3)(tg.ones(2, 8, 8, 3)), "channels come second",
+         lambda: nn.Conv2d(3, 4, 3)(tg.ones(2, 8, 8, 3).permute(0, 3, 1, 2))),
+        (lambda: nn.Conv2d(3, 4, 5)(tg.ones(2, 3, 4, 4)), "more padding",
+         lambda: nn.Conv2d(3, 4, 5, padding=1)(tg.ones(2, 3, 4, 4))),
+        (lambda: tg.concat([tg.ones(2, 3), tg.ones(2, 4)]), "axis=1 would fit",
+         lambda: tg.concat([tg.ones(2, 3), tg.ones(2, 4)], axis=1)),
+        (lambda: tg.concat([tg.ones(2, 3), tg.ones(3)]), "x[None] adds one in front",
+         lambda: tg.concat([tg.ones(2, 3), tg.ones(3)[None]])),
+        (lambda: tg.ones(4, 3) + tg.ones(4), "b[:, None] would fit a", lambda: tg.ones(4, 3) + tg.ones(4)[:, None]),
+        (lambda: tg.ones(3) * tg.ones(2, 3, 5, 6), "a[:, None, None] would fit b",
+         lambda: tg.ones(3)[:, None, None] * tg.ones(2, 3, 5, 6)),
+        (lambda: tg.ones(4, 3) + tg.ones(3, 4), "b.T would fit a", lambda: tg.ones(4, 3) + tg.ones(3, 4).T),
+        (lambda: tg.ones(4, 3).reshape(5, -1), "multiply to 12; one of them may be -1",
+         lambda: tg.ones(4, 3).reshape(2, -1)),
+        (lambda: tg.ones(4, 3).reshape(5, 2), "multiply to 12", lambda: tg.ones(4, 3).reshape(6, 2)),
+        (lambda: tg.ones(3, 2).sum(2), "0 to 1, or -2 to -1", lambda: (tg.ones(3, 2).sum(-2), tg.ones(3, 2).sum(1))),
+        (lambda: F.cross_entropy(tg.ones(4, 3), LABELS[:, None]), "target.squeeze(1)",
+         lambda: F.cross_entropy(tg.ones(4, 3), LABELS[:, None].squeeze(1))),
+        (lambda: F.cross_entropy(tg.ones(4, 3), tg.one_hot(LABELS, 3, dtype=tg.int64)), "target.argmax(1) gives ",
+         lambda: F.cross_entropy(tg.ones(4, 3), tg.one_hot(LABELS, 3).argmax(1))),
+        (lambda: F.cross_entropy(tg.ones(4, 3), LABELS.astype("float32")), "probabilities have the shape of the input",
+         lambda: F.cross_entropy(tg.ones(4, 3), tg.full((4, 3), 1 / 3))),
+        (lambda: F.cross_entropy(tg.ones(4, 3), LABELS + 1), "labels count from 0",
+         lambda: F.cross_entropy(tg.ones(4, 3), LABELS)),
+        (lambda: F.cross_entropy(tg.ones(4, 3), LABELS - 1), "ignore_index=-1",
+         lambda: F.cross_entropy(tg.ones(4, 3), LABELS - 1, ignore_index=-1)),
+        (lambda: nn.Embedding(10, 3)(tg.tensor([1, 10])), "indices are 0 to 9, or from behind -10 to -1",
+         lambda: nn.Embedding(10, 3)(tg.tensor([0, 9]))),
+        (lambda: tg.ones(3, 2)[0, 0, 0], "the shape is (3, 2)", lambda: tg.ones(3, 2)[0, 0]),
+        (lambda: tg.ones(3, 2)[tg.tensor([0.0])], "an index holds integers", lambda: tg.ones(3, 2)[tg.tensor([0])]),
+        (lambda: tg.tensor([1, 2], requires_grad=True), "write 1.0 instead of 1",
+         lambda: tg.tensor([1.0, 2], requires_grad=True)),
+        (lambda: nn.BatchNorm1d(4)(tg.ones(1, 4)), "model.eval()", lambda: nn.BatchNorm1d(4).eval()(tg.ones(1, 4))),
+        (lambda: tg.ones(3, requires_grad=True).__setitem__(0, 2.0), "tensorgraph.where(mask, v, x)",
+         lambda: tg.where(tg.tensor([True, False, False]), 2.0, tg.ones(3, requires_grad=True))),
+    ],
+)  # fmt: skip
+def test_hints_are_right(wrong, hint, right):
+    with pytest.raises(tg.TensorgraphError) as caught:
+        wrong()
+    assert hint in str(caught.value)
+    right()
+
+
+def test_different_devices(fence):
+    on_fence = Tensor(fence.from_host(np.ones(2, np.float32), "fence"))
+    with pytest.raises(tg.BackendError, match="add: operands live on different devices: a on cpu and b on") as caught:
+        tg.ones(2) + on_fence
+    assert caught.value.hint == "move one: .to('cpu')"
+
+
+def test_the_broadcast_warning_can_be_silenced_and_made_an_error():
+    prediction, target = tg.ones(4, 1), tg.ones(4)
+    with pytest.warns(tg.BroadcastWarning, match=r"broadcast to \[4, 4\]"):
+        F.mse_loss(prediction, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", tg.BroadcastWarning)
+        F.mse_loss(prediction, target)
+        warnings.simplefilter("error", tg.BroadcastWarning)
+        with pytest.raises(tg.BroadcastWarning):
+            F.mse_loss(prediction, target)

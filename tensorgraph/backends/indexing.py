@@ -6,6 +6,7 @@ An index is whatever NumPy takes in `x[...]`, with tensors and lists among its p
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -225,7 +226,10 @@ class Indexing:
         low, high = self.range_of(index)
         if low < -size or high >= size:
             wrong = high if high >= size else low
-            raise OutOfRangeError(f"{op}: index {wrong} is out of bounds for axis {axis} with size {size}")
+            raise OutOfRangeError(
+                f"{op}: index {wrong} is out of bounds for axis {axis} with size {size}",
+                hint=f"indices are 0 to {size - 1}, or from behind -{size} to -1" if size else "the axis is empty",
+            )
 
     def range_of(self, integers: Any) -> tuple[int, int]:
         """Smallest and largest element, on the host; (0, -1) of nothing."""
@@ -255,7 +259,9 @@ def _clear(op: str, error: IndexError, shape: tuple[int, ...]) -> Exception:
         return ShapeError(f"{op}: {text}")
     if "valid indices" in text or "arrays used as indices" in text:
         return DtypeError(f"{op}: {text}")
-    return OutOfRangeError(f"{op}: {text}")
+    size = re.search(r"for axis \d+ with size ([1-9]\d*)", text)
+    hint = f"indices are 0 to {int(size[1]) - 1}, or from behind -{size[1]} to -1" if size else None
+    return OutOfRangeError(f"{op}: {text}", hint=hint)
 
 
 def _unfit(op: str, values: Any, shape: tuple[int, ...]) -> ShapeError:
