@@ -39,7 +39,14 @@ def relu(be, x: Array):
     return be.relu(x)
 
 
-relu.vjp(x=lambda g, y: where(y > 0, g, 0))
+@op
+def _rectified(be, slope: Array, result: Array):
+    """The slope where the result of relu is positive, else 0: the rule of relu, and of itself."""
+    return be.relu_slope(slope, result)
+
+
+_rectified.vjp(slope=lambda g, result: _rectified(g, result))
+relu.vjp(x=lambda g, y: _rectified(g, y))
 
 
 @op

@@ -114,12 +114,11 @@ def linear(be, x: Array, weight: Array, bias: Array = None):
     """
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise _unfit(x, weight)
-    y = be.matmul(x, weight.T)
     if bias is None:
-        return y
+        return be.matmul(x, weight.T)
     if bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: weight gives {weight.shape[0]} features, bias is {sig(bias)}")
-    return be.add(y, bias)
+    return be.affine(x, weight.T, bias)
 
 
 def _unfit(x, weight) -> ShapeError:

@@ -37,10 +37,10 @@ __all__ = [
 
 
 @fusable
-def _standardize(input, weight, bias, centered, var, *, axis, eps, center=True, shape=None):
+def _standardize(input, weight, bias, mean_, centered, var, *, axis, eps, center=True, shape=None):
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and variance taken over `axis`.
 
-    `centered` (x - mean) and `var` are given where somebody has them already: a kernel need not compute them again.
+    `mean_`, `centered` (x - mean) and `var` are given where somebody has them already, for kernels.
     `center=False` leaves the mean where it is and takes the mean square for the variance. `shape`: of weight and bias
     where they meet the input.
     """
@@ -68,13 +68,9 @@ def _check_per_channel(name: str, channels: int, **given: Any) -> None:
 
 # ---- batch ---------------------------------------------------------------------------------------------------------
 def _statistics(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """Of a raw array: mean, what remains without it, and its mean square; float32 for half precision."""
-    be = backends.backend_of(x)
-    wide = x.astype("float32") if x.dtype.itemsize == 2 else x
-    m = be.mean(wide, axis=axis, keepdims=True)
-    centered = wide - m
-    n = math.prod(x.shape[a] for a in axis)
-    return m, centered, be.dot_along(centered, centered, axis) / n
+    """Mean, what remains without it (or None), and its mean square, as arrays."""
+    array = raw(x)
+    return backends.backend_of(array).mean_and_variance(array, axis)
 
 
 def _update(running: Any, values: Any, momentum: float) -> None:
@@ -126,12 +122,12 @@ def batch_norm(
             hint="a larger batch, or model.eval()",
         )
     axis = (0, *range(2, input.ndim))
-    m, centered, v = _statistics(raw(input), axis)
+    m, centered, v = _statistics(input, axis)
     if running_mean is not None:
         _update(running_mean, m, momentum)
     if running_var is not None:
         _update(running_var, v * (n / (n - 1)), momentum)
-    return _standardize(input, weight, bias, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+    return _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
 
 
 def _with_statistics(input, mean_, var, weight, bias, eps, shape):
@@ -180,14 +176,14 @@ def instance_norm(
             f"{name}: {sig(input)} has {n} value{'s' * (n != 1)} per channel; there must be more than one"
         )
     axis = tuple(range(2, input.ndim))
-    centered = v = None
+    m = centered = v = None
     if running_mean is not None or running_var is not None:
-        m, centered, v = _statistics(raw(input), axis)
+        m, centered, v = _statistics(input, axis)
         if running_mean is not None:
             _update(running_mean, m.mean(axis=0), momentum)
         if running_var is not None:
             _update(running_var, v.mean(axis=0) * (n / (n - 1)), momentum)
-    return _standardize(input, weight, bias, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+    return _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
 
 
 # ---- layer, group, RMS ---------------------------------------------------------------------------------------------
@@ -213,7 +209,7 @@ def layer_norm(
     Source: Ba et al., Layer normalization, 2016.
     """
     axis = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    return _standardize(input, weight, bias, None, None, axis=axis, eps=eps, center=True, shape=None)
+    return _standardize(input, weight, bias, None, None, None, axis=axis, eps=eps, center=True, shape=None)
 
 
 @explained
@@ -227,7 +223,7 @@ def rms_norm(
     """
     axis = _last_axes("rms_norm", input, normalized_shape, weight=weight)
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    return _standardize(input, weight, None, None, None, axis=axis, eps=eps, center=False, shape=None)
+    return _standardize(input, weight, None, None, None, None, axis=axis, eps=eps, center=False, shape=None)
 
 
 @explained
@@ -251,6 +247,7 @@ def group_norm(input: Array, num_groups: int, weight: Array = None, bias: Array 
         parted,
         weight,
         bias,
+        None,
         None,
         None,
         axis=tuple(range(2, parted.ndim)),

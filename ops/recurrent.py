@@ -6,10 +6,12 @@ instead of computing them again. May import: the elementwise files, trig, join, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorgraph.errors import ShapeError, sig
+from tensorgraph.fused import fusable
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.activation import relu
 from tensorgraph.ops.join import concat, stack, unstack
@@ -77,6 +79,24 @@ def lstm_cell(input: Any, hx: Sequence[Any], w_ih: Any, w_hh: Any, b_ih: Any = N
     """
     h, c = hx
     return _lstm_cell(linear(input, w_ih, b_ih) + linear(h, w_hh, b_hh), c)[:2]
+
+
+@fusable
+def _lstm(z, w_hh, h, c, *, reverse):
+    """All steps: z (T, N, 4 H) is what the input brings to the gates, h and c (N, H) -> (T + 1, N, H): all h, last c.
+
+    The last c stands where one step more would be: behind all h, or in front of them with `reverse`.
+    """
+    outputs = []
+    inputs = unstack(z)
+    for x in reversed(inputs) if reverse else inputs:
+        h, c = _lstm_cell(x + linear(h, w_hh), c)[:2]
+        outputs.append(h)
+    outputs.append(c)
+    return stack(outputs[::-1] if reverse else outputs)
+
+
+_lstm.macs(lambda z_shape, w_hh_shape: math.prod(z_shape) * w_hh_shape[1])
 
 
 # ---- gated recurrent unit ------------------------------------------------------------------------------------------
@@ -163,7 +183,11 @@ def layer(
     step = STEPS[kind]
     if b_hh is not None and kind != "GRU":
         b_ih, b_hh = b_ih + b_hh, None
-    inputs = unstack(linear(x, w_ih, b_ih))
+    x = linear(x, w_ih, b_ih)
+    if kind == "LSTM" and w_hr is None:
+        y = _lstm(x, w_hh, *state, reverse=reverse)
+        return (y[1:], (y[1], y[0])) if reverse else (y[:-1], (y[-2], y[-1]))
+    inputs = unstack(x)
     outputs = []
     for z in reversed(inputs) if reverse else inputs:
         state = step(z, linear(state[0], w_hh, b_hh), *state)

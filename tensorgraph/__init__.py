@@ -34,6 +34,7 @@ from tensorgraph.backends import get_default_device, set_default_device
 from tensorgraph.backward import grad
 from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
 from tensorgraph.checkpoint import checkpoint
+from tensorgraph.config_report import show_config
 from tensorgraph.creation import (
     arange,
     asarray,
@@ -50,7 +51,9 @@ from tensorgraph.creation import (
     zeros,
     zeros_like,
 )
-from tensorgraph.drawing import Graph, draw
+from tensorgraph.diagnostics.plan import MemoryPlan, plan
+from tensorgraph.diagnostics import debug, doctor, memory_report, profile, why
+from tensorgraph.drawing import Graph, draw, name
 from tensorgraph.dtypes import (
     bool,
     complex64,
@@ -73,15 +76,19 @@ from tensorgraph.errors import (
     BackendError,
     BroadcastWarning,
     CorruptDataError,
+    DivergenceError,
     DtypeError,
     GraphError,
     LinAlgError,
     MissingDataError,
     MissingPackageError,
+    NonFiniteError,
+    OutOfMemoryError,
     OutOfRangeError,
     ShapeError,
     StateDictError,
     TensorgraphError,
+    WorkerError,
 )
 from tensorgraph.function import Function
 from tensorgraph.generator import (

@@ -184,7 +184,7 @@ class TensorMethods:
     def cov(self, y: Any = None, rowvar: _bool = True, *, correction: _float = 1) -> Tensor:
         """Covariances of variables."""
     def cpu(self) -> Tensor: ...
-    def cuda(self, device: Any = 0) -> Tensor: ...
+    def cuda(self, device: Any = 0, non_blocking: Any = False) -> Tensor: ...
     def cummax(self, axis: _int = -1, *, dim: Any = ...) -> tuple[Tensor, Tensor]:
         """The largest element so far and its index."""
     def cummin(self, axis: _int = -1, *, dim: Any = ...) -> tuple[Tensor, Tensor]:
@@ -469,7 +469,7 @@ class TensorMethods:
         """Hyperbolic tangent."""
     def tile(self, repetitions: _int | tuple[_int, ...] | list[_int]) -> Tensor:
         """x laid side by side `repetitions` times along each axis."""
-    def to(self, *args: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    def to(self, *args: Any, dtype: Any = None, device: str | None = None, non_blocking: _bool = False, copy: _bool = False) -> Tensor:
         """x.to("cuda"), x.to(tg.float64), x.to(other), x.to(device=..., dtype=...): x itself when nothing changes."""
     def to_device(self, device: Any, *, stream: Any = None) -> Tensor: ...
     def topk(self, k: _int, axis: _int = -1, largest: _bool = True, sorted: _bool = True, *, dim: Any = ...) -> tuple[Tensor, Tensor]:

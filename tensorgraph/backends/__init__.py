@@ -47,9 +47,12 @@ def get(device: str | None = None) -> Backend:
 
 
 def set_default_device(device: str) -> None:
-    """Where new tensors are made when no device is named; `"cpu"` at the start."""
+    """Where new tensors are made when no device is named; `"cpu"` at the start.
+
+    Of several GPUs it becomes the one on which this thread computes.
+    """
     global _default
-    get(device)
+    get(device).use(str(device))
     _default = str(device)
 
 
@@ -127,7 +130,10 @@ def check_dtype(dtype: Any) -> np.dtype | None:
     try:
         found = np.dtype(dtype)
     except TypeError:
-        raise DtypeError(f"unknown dtype {dtype!r}", hint="tensorgraph.float32, .float64, .int64, .bool, ...") from None
+        hint = "tensorgraph.float32, .float64, .int64, .bool, ..."
+        if isinstance(dtype, str):
+            hint += '; a device is "cpu", "cuda" or "cuda:1"'
+        raise DtypeError(f"unknown dtype {dtype!r}", hint=hint) from None
     if found.kind not in "fciub":
         raise DtypeError(f"dtype {found} holds no numbers")
     return found

@@ -24,10 +24,11 @@ from tensorgraph.backends.random import Random
 from tensorgraph.backends.reduction import Reduction
 from tensorgraph.backends.scanning import Scanning
 from tensorgraph.backends.special import Special
+from tensorgraph.backends.updates import Updates
 from tensorgraph.mode import kernels_allowed
 
 
-class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction, Scanning, Special, ABC):
+class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction, Scanning, Special, Updates, ABC):
     """What every backend has. `xp` is the array library, `array_type` the type of its arrays."""
 
     xp: Any
@@ -62,6 +63,13 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     @abstractmethod
     def from_host(self, array: np.ndarray, device: str) -> Any:
         """This backend's array with the values of a NumPy array."""
+
+    def use(self, device: str) -> None:
+        """Makes a device the one on which this thread computes; there is but one CPU."""
+
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        """A NumPy array with the same values in memory that the device reads fastest; itself where that is any."""
+        return array
 
     @abstractmethod
     def byte_bounds(self, array: Any) -> tuple[int, int]:

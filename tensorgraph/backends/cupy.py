@@ -5,6 +5,8 @@ CuPy imports without a GPU, so the device is asked for at once, and its absence 
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +17,9 @@ from tensorgraph.backends.philox import KERNEL, PhiloxStream
 from tensorgraph.errors import BackendError
 
 _backend: CupyBackend | None = None
+CUBLAS = "cupy_backends.cuda.libs.cublas"
+_count = 0
+"""devices, counted when the backend is opened"""
 
 
 class CupyBackend(Backend):
@@ -34,16 +39,13 @@ class CupyBackend(Backend):
         return self.xp.asnumpy(array)
 
     def from_host(self, array: np.ndarray, device: str = "cuda") -> Any:
-        _, _, number = device.partition(":")
-        with self.xp.cuda.Device(int(number) if number else None):
+        """The copy is queued: CuPy puts the values into page-locked memory first, and keeps that until they are up."""
+        with self.xp.cuda.Device(number_of(device)):
             return self.xp.asarray(array)
 
-    def pinned(self, array: np.ndarray) -> np.ndarray:
-        import cupyx
-
-        y = cupyx.empty_like_pinned(array)
-        y[...] = array
-        return y
+    def use(self, device: str) -> None:
+        """Makes a device the one on which this thread computes."""
+        self.xp.cuda.Device(number_of(device)).use()
 
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return self.xp.byte_bounds(array)
@@ -55,8 +57,7 @@ class CupyBackend(Backend):
             return super().lapack(name, *arrays, **options)
 
     def stream(self, seed: int, device: str) -> Any:
-        _, _, number = device.partition(":")
-        return PhiloxStream(seed, self.xp, partial(self._philox, int(number or 0)))
+        return PhiloxStream(seed, self.xp, partial(self._philox, number_of(device)))
 
     def _philox(self, device: int, key: int, start: int, blocks: int) -> Any:
         """`philox` in one kernel."""
@@ -73,30 +74,80 @@ class CupyBackend(Backend):
         cupyx.scatter_add(out, index, values)
 
 
+def number_of(device: str) -> int:
+    """Which GPU a name means; "cuda" is "cuda:0"."""
+    return int(device.partition(":")[2] or 0)
+
+
 def get(device: str) -> Backend:
     """The CUDA backend.
 
-    Raises BackendError, at once and naming the way out, when CuPy, the driver or the device is missing.
+    Raises BackendError, at once and naming the way out, when CuPy, the driver, the libraries or the device is missing.
     """
-    global _backend
-    way_out = (
-        'device="cpu" always works; for a GPU: pip install "tensorgraph[cuda]" beside an NVIDIA driver for CUDA 13'
-    )
-    try:
-        import cupy
-    except ImportError as error:
-        raise BackendError(f"device {device!r}: CuPy is not installed ({error})", hint=way_out) from None
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise BackendError(f"device {device!r}: there is no usable CUDA device ({error})", hint=way_out) from None
-    _, _, number = device.partition(":")
-    if number and int(number) >= count:
-        there = ", ".join(f"cuda:{i}" for i in range(count)) or "none"
-        raise BackendError(f"device {device!r} does not exist", hint=f"CUDA devices here: {there}")
+    global _backend, _count
     if _backend is None:
+        made, _count = _open(device)
         from tensorgraph import backends
 
-        _backend = CupyBackend(cupy)
-        backends.register(cupy.ndarray, _backend)
+        _backend = made
+        backends.register(made.array_type, made)
+    if number_of(device) >= _count:
+        there = ", ".join(f"cuda:{i}" for i in range(_count))
+        raise BackendError(f"device {device!r} does not exist", hint=f"CUDA devices here: {there}")
     return _backend
+
+
+def _open(device: str) -> tuple[CupyBackend, int]:
+    """The backend and how many devices it has."""
+
+    def no(what: str, way_out: str) -> BackendError:
+        return BackendError(f"device {device!r}: {what}", hint=f'{way_out}; device="cpu" always works')
+
+    install = 'pip install "tensorgraph[cuda]" for CUDA 13, "pip install cupy-cuda12x" for CUDA 12'
+    try:
+        import cupy
+    except ModuleNotFoundError:
+        raise no("CuPy is not installed", f"{install}, beside an NVIDIA driver") from None
+    except Exception as error:  # an installation that is damaged, or two of them in each other's way
+        raise no(
+            f"CuPy is installed but cannot be imported ({_first_line(error)})",
+            f"uninstall every package whose name begins with cupy, then {install}",
+        ) from None
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        driver, built = _version(runtime.driverGetVersion), _version(runtime.runtimeGetVersion)
+        if driver and built and driver[0] < built[0]:
+            raise no(
+                f"CuPy is built for CUDA {built[0]}, the driver goes up to CUDA {driver[0]}.{driver[1]}",
+                f"a newer NVIDIA driver, or the CuPy for this one: pip uninstall cupy-cuda{built[0]}x, "
+                f"pip install cupy-cuda{driver[0]}x",
+            ) from None
+        raise no(
+            f"there is no usable CUDA device ({_first_line(error)})", "nvidia-smi shows whether the driver sees a GPU"
+        ) from None
+    if not count:
+        raise no("there is no CUDA device", "nvidia-smi shows the GPUs, CUDA_VISIBLE_DEVICES hides them")
+    try:  # loaded when they are first used: better to miss them now than in the middle of a training
+        cupy.cuda.nvrtc.getVersion()
+        importlib.import_module(CUBLAS)
+    except Exception as error:
+        raise no(
+            f"CuPy does not find the libraries of CUDA ({_first_line(error)})",
+            'pip install "cupy-cuda13x[ctk]" (12x likewise) brings them, or set CUDA_PATH to an installed toolkit',
+        ) from None
+    return CupyBackend(cupy), count
+
+
+def _version(ask: Callable[[], int]) -> tuple[int, int] | None:
+    """Major and minor version; None where there is nothing to ask."""
+    try:
+        number = ask()
+    except Exception:
+        return None
+    return (number // 1000, number % 1000 // 10) if number else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

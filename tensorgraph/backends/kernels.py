@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends.recurrence import lstm
+
 FLOAT = np.dtype("float32")
 
 
@@ -110,6 +112,7 @@ def standardize(
     input: Any,
     weight: Any,
     bias: Any,
+    mean: Any,
     centered: Any,
     var: Any,
     *,
@@ -120,8 +123,10 @@ def standardize(
     shape: tuple[int, ...] | None,
 ) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias; what is kept is one array of x's size."""
-    if wanted[3] or wanted[4] or input.dtype.kind != "f" or not input.size:
+    if any(wanted[3:]) or input.dtype.kind != "f" or not input.size:
         return None
+    if centered is None and mean is not None:
+        centered = _wide(input) - mean
     x = _wide(input) if centered is None else centered
     n = prod(x.shape[a] for a in axis)
     w, b = (None if p is None else _wide(p if shape is None else p.reshape(shape)) for p in (weight, bias))
@@ -166,7 +171,7 @@ def standardize(
             gw = gw.reshape(weight.shape).astype(weight.dtype, copy=False)
         if gb is not None:
             gb = gb.reshape(bias.shape).astype(bias.dtype, copy=False)
-        return gx.astype(input.dtype, copy=False), gw, gb, None, None
+        return gx.astype(input.dtype, copy=False), gw, gb, None, None, None
 
     return y.astype(input.dtype, copy=False), pullback
 
@@ -254,6 +259,7 @@ def attention(be: Any, query: Any, key: Any, value: Any, mask: Any, *, wanted: t
 KERNELS = {
     "attention": attention,
     "ctc": ctc,
+    "lstm": lstm,
     "softmax_cross_entropy": cross_entropy,
     "standardize": standardize,
 }

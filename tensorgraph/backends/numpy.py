@@ -8,14 +8,17 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
-from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction
+from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
+from tensorgraph.backends.numpy_kernels.elementwise import flat
+from tensorgraph.backends.numpy_kernels.normalization import standardize
+from tensorgraph.backends.numpy_kernels.recurrence import lstm
 from tensorgraph.mode import kernels_allowed
 
 BITS = {np.dtype(f"float{n}"): np.dtype(f"int{n}") for n in (16, 32, 64)}
 """dtype -> integers of the same size"""
 
 
-class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Backend):
+class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates, Backend):
     """Arrays of NumPy in the memory of the host."""
 
     xp = np
@@ -23,6 +26,11 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Back
     name = "cpu"
     checks_bounds = True
     block = 32768
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_kernel("lstm", lstm)
+        self.add_kernel("standardize", standardize)
 
     def device_of(self, array: Any) -> str:
         return "cpu"
@@ -39,8 +47,25 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Back
     def relu(self, x: Any) -> Any:
         """max(x, 0). On large arrays `clip` takes half the time of `maximum`, which is slow against a number."""
         if type(x) is np.ndarray and x.size >= 16384 and x.dtype in BITS and kernels_allowed():
-            return x.clip(0, np.inf)
+            y = flat("relu", (x,))
+            return x.clip(0, np.inf) if y is None else y
         return np.maximum(x, 0)
+
+    def relu_slope(self, g: Any, y: Any) -> Any:
+        """g where y > 0, else 0."""
+        if type(g) is np.ndarray and g.size >= 16384 and kernels_allowed():
+            slope = flat("relu_slope", (g, y))
+            if slope is not None:
+                return slope
+        return self.where(y > 0, g, 0)
+
+    def sigmoid(self, x: Any) -> Any:
+        """1 / (1 + exp(-x)), to full relative precision on both sides."""
+        if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed():
+            y = flat("sigmoid", (x,))
+            if y is not None:
+                return y
+        return super().sigmoid(x)
 
     def clip(self, x: Any, low: Any, high: Any) -> Any:
         """`numpy.clip`, without the time that it takes to look at its arguments where that is most of it."""

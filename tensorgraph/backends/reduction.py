@@ -60,6 +60,14 @@ class Reduction:
         var = total / n if n > 0 else total + float("nan")
         return _result(var, x)
 
+    def mean_and_variance(self, x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
+        """Mean, x without it (or None, if it was not needed), and mean square of that; kept axes, float32 at least."""
+        wide = _wide(x)
+        mean = self.mean(wide, axis, True)
+        centered = wide - mean
+        squares = self.dot_along(centered, centered, axis)  # pyright: ignore[reportAttributeAccessIssue]
+        return mean, centered, squares / (x.size // mean.size)
+
     def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Largest element; NaN wins."""
         if x.size == 0:

@@ -102,6 +102,10 @@ class Special:
             y += 1
             return self.xp.true_divide(1, y, out=y)
 
+    def relu_slope(self, g: Any, y: Any) -> Any:
+        """g where y > 0, else 0."""
+        return self.where(y > 0, g, 0)  # pyright: ignore[reportAttributeAccessIssue]
+
     def softplus(self, x: Any) -> Any:
         """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which neither overflows nor cancels."""
         x = self.floating(x)

@@ -9,5 +9,6 @@ from tensorgraph.backends.numpy_kernels.convolution import FastConvolution
 from tensorgraph.backends.numpy_kernels.pooling import FastPooling
 from tensorgraph.backends.numpy_kernels.products import FastLinear
 from tensorgraph.backends.numpy_kernels.sums import FastReduction
+from tensorgraph.backends.numpy_kernels.updates import FastUpdates
 
-__all__ = ["FastConvolution", "FastLinear", "FastPooling", "FastReduction"]
+__all__ = ["FastConvolution", "FastLinear", "FastPooling", "FastReduction", "FastUpdates"]

@@ -43,6 +43,15 @@ if _library is not None:
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 
 
+def describe() -> str:
+    """What multiplies matrices, in words."""
+    if _library is None:
+        return "the one NumPy was built with, by NumPy's own functions only (OpenBLAS of NumPy's wheels is faster here)"
+    config = _library.scipy_openblas_get_config64_
+    config.restype = ctypes.c_char_p
+    return config().decode()
+
+
 def threads() -> int:
     """How many threads the kernels may use: as many as BLAS was told to (OMP_NUM_THREADS, cores of the process)."""
     return _THREADS
@@ -76,18 +85,21 @@ def _readable(a: np.ndarray) -> bool:
     return by_rows or (down == size and (right >= rows * size or columns == 1))
 
 
-def add_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """`out += a @ b` for matrices of one dtype; each has an axis of unit stride, `out` the last."""
+def add_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, share: float = 1.0) -> None:
+    """`out = share * out + a @ b` for matrices of one dtype; each has an axis of unit stride, `out` the last.
+
+    `share` is 1, or 0 to write what may hold anything.
+    """
     gemm = _GEMM.get(out.dtype)
     if gemm is None:
-        out += a @ b
+        out[...] = a @ b + out if share else a @ b
         return
     size = out.itemsize
     a_order, lda = _lies(a, size)
     b_order, ldb = _lies(b, size)
     (m, k), n = a.shape, b.shape[1]
     at, bt, to = a.ctypes.data, b.ctypes.data, out.ctypes.data
-    gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, at, lda, bt, ldb, 1.0, to, _lies(out, size)[1])
+    gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, at, lda, bt, ldb, share, to, _lies(out, size)[1])
 
 
 def _lies(a: np.ndarray, size: int) -> tuple[int, int]:

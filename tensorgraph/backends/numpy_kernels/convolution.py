@@ -9,12 +9,14 @@ as two, in overlapping lines where it is long; three are a sum over the taps of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from tensorgraph.backends import compiled
+from tensorgraph.backends.compiled import convolution as direct
 from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
 from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed
@@ -26,6 +28,12 @@ PACE = 100.0
 """Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
 APIECE = 32
 """How much longer than in a matrix product an operation takes where channels do not mix."""
+SINGLE = np.dtype("float32")
+"""What compiled kernels compute in."""
+ENOUGH = 1 << 17
+"""Products of numbers from which compiled kernels are asked for."""
+BROAD = 1 << 16
+"""Pairs of channels from which BLAS is better: it reads so many weights in a better order."""
 LINE = 256
 """Outputs in one line of a long signal."""
 
@@ -193,7 +201,7 @@ def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geo
         return np.stack(parts, axis=1).reshape(groups * K, 1, *kernel)
     if _is_pointwise(g, x, kernel, stride, before):
         g, x = g.reshape(1, -1, *g.shape[2:]), x.reshape(1, -1, *x.shape[2:])
-    how = plan((*x.shape[:3], C), K, kernel, g.shape[1:3], stride, before, dilation)
+    how = _plan((*x.shape[:3], C), K, kernel, g.shape[1:3], stride, before, dilation, g.dtype)
     parts = [_rows_weight(g[..., i * K : i * K + K], x[..., i * C : i * C + C], how) for i in range(groups)]
     return np.concatenate(parts) if groups > 1 else parts[0]
 
@@ -213,10 +221,17 @@ def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before
     else:
         if _is_pointwise(y, x, kernel, stride, before):
             y, x = y.reshape(1, -1, *y.shape[2:]), x.reshape(1, -1, *x.shape[2:])
-        how = plan((*x.shape[:3], C), K, kernel, y.shape[1:3], stride, before, dilation)
+        how = _plan((*x.shape[:3], C), K, kernel, y.shape[1:3], stride, before, dilation, y.dtype)
         for i in range(groups):
             of = slice(i * K, i * K + K)
             _rows(y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of], how)
+
+
+def _plan(shape, K: int, kernel: Sizes, out: Sizes, stride, before, dilation, dtype: np.dtype) -> Plan:
+    """Compiled kernels where there are any and BLAS is not better."""
+    work = prod(out) * shape[0] * prod(kernel) * shape[3] * K
+    suits = dtype == SINGLE and work > ENOUGH and shape[3] * K < BROAD and kernel != (1, 1)
+    return plan(shape, K, kernel, out, stride, before, dilation, compiled.kernels() if suits else None)
 
 
 def _is_pointwise(y: np.ndarray, x: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes) -> bool:
@@ -267,6 +282,9 @@ def _shares(how: Plan) -> int:
 # ---- channels that mix ----------------------------------------------------------------------------------------------
 def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
     weights = how.weights(w)
+    if how.compiled is not None:
+        _rows_compiled(y, x, weights, bias, how)
+        return
     start = 0 if bias is None else np.tile(bias, how.group)
 
     def task(tile: Tile) -> None:
@@ -282,7 +300,37 @@ def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> 
     _tiles(how, how.work, task)
 
 
+def _rows_compiled(y: np.ndarray, x: np.ndarray, weights: np.ndarray, bias: Any, how: Plan) -> None:
+    start = None if bias is None else np.tile(bias, how.group)
+    kernels = how.compiled
+    packed = direct.Packed(kernels, weights, how.columns, start, how.C > 4)
+
+    def task(tile: Tile) -> None:
+        part = tile.of(y)
+        theirs = _in_place(part, how)
+        outputs = part if theirs else scratch("lines", part.shape, part.dtype)
+        packed.correlate(outputs, how.window(x, tile), how)
+        if not theirs:
+            part[...] = outputs
+
+    _tiles(how, how.work, task)
+
+
+def _in_place(part: np.ndarray, how: Plan) -> bool:
+    """Whether compiled kernels read and write outputs where they lie."""
+    step = part.strides[2] == part.itemsize * how.K
+    return (part.strides[3] == part.itemsize or how.K == 1) and (step or how.group == 1)
+
+
 def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
+    def compiled_task(tile: Tile, total: np.ndarray) -> None:
+        part = tile.of(g)
+        if not _in_place(part, how):
+            slopes = scratch("lines", part.shape, part.dtype)
+            slopes[...] = part
+            part = slopes
+        direct.add_weight(how.compiled, total, how.window(x, tile), part, how)
+
     def task(tile: Tile, total: np.ndarray) -> None:
         rows, begins = how.rows(x, tile)
         part = tile.of(g)
@@ -293,6 +341,7 @@ def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
         for block, product in zip(rows, products, strict=True):
             add_blocks_transposed(block, begins, tile.rows, product, total)
 
+    task = task if how.compiled is None else compiled_task
     return how.unweighted(_sum_of_tiles(how, how.totals(_shares(how), g.dtype), how.work, task))
 
 

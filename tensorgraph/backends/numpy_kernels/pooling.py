@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends import compiled
 from tensorgraph.backends.convolution import Geometry, Sizes
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.numpy_kernels.tiles import scratch
@@ -20,6 +21,9 @@ from tensorgraph.mode import kernels_allowed
 
 ROOM = 1 << 16
 """Elements of the image in one piece."""
+SINGLE = np.dtype("float32")
+ENOUGH = 1 << 12
+"""Elements from which compiled kernels are asked for."""
 COST = 3.0
 """Nanoseconds an element: a guess, to tell what is worth a second thread."""
 
@@ -41,9 +45,12 @@ class FastPooling(Pooling):
         y = np.empty((len(images), height, width, images.shape[3]), dtype=x.dtype)
         taps = np.empty(y.shape, dtype=first.dtype)
         halves = _halves(kernel, geometry)
+        kernels = _compiled(images, taps)
 
         def task(piece: slice) -> None:
-            if halves:
+            if kernels is not None:
+                _run(kernels["max_pool"], images[piece], y[piece], taps[piece], kernel, geometry)
+            elif halves:
                 _max_halves(y[piece], taps[piece], images[piece])
             else:
                 _max_any(y[piece], taps[piece], images[piece], first, kernel, geometry)
@@ -64,7 +71,15 @@ class FastPooling(Pooling):
             s == k and n == k * m for s, k, n, m in zip(geometry.stride, kernel, put.shape[1:], values.shape[1:])
         )
 
+        kernels = _compiled(put, places) if values.flags.c_contiguous else None
+
         def task(piece: slice) -> None:
+            if kernels is not None:
+                if not tiled:
+                    put[piece] = 0
+                name = "max_put_apart" if apart else "max_put"
+                _run(kernels[name], put[piece], values[piece], places[piece], kernel, geometry)
+                return
             room, inside = _room(put[piece], geometry)
             if not tiled:
                 room[...] = 0
@@ -130,6 +145,18 @@ class FastPooling(Pooling):
 
 def _suits(x: np.ndarray) -> bool:
     return kernels_allowed() and x.ndim <= 4 and x.size > 0 and x.dtype.kind in "fc" and x.dtype.itemsize > 2
+
+
+def _compiled(images: np.ndarray, taps: np.ndarray) -> Any:
+    """The compiled kernels where they suit: several channels of float32, taps in bytes."""
+    suits = images.dtype == SINGLE and images.shape[3] > 2 and images.size > ENOUGH and taps.dtype == np.uint8
+    return compiled.kernels() if suits and images.flags.c_contiguous and taps.flags.c_contiguous else None
+
+
+def _run(kernel: Callable, images: np.ndarray, values: np.ndarray, taps: np.ndarray, sizes: Sizes, geometry: Geometry):
+    (top, _), (left, _) = geometry.padding
+    places = compiled.address(images), compiled.address(values), compiled.address(taps)
+    kernel(*places, *images.shape, *values.shape[1:3], *sizes, *geometry.stride, *geometry.dilation, top, left)
 
 
 class _Lies:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends.numpy_kernels.elementwise import column_sums, columns
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.reduction import Reduction
 from tensorgraph.mode import kernels_allowed
@@ -40,6 +41,18 @@ class FastReduction(Reduction):
                 y = _sum_of_rows(rows.reshape(-1, columns))
                 return y.reshape([1 if a in away else n for a, n in enumerate(x.shape) if keepdims or a not in away])
         return super().sum(x, axis, keepdims, dtype)
+
+    def mean_and_variance(self, x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
+        """Mean, x without it (or None, if it was not needed), and mean square of that; kept axes, float32 at least."""
+        rows = columns(x, axis) if kernels_allowed() else None
+        if rows is None:
+            return super().mean_and_variance(x, axis)
+        near = rows[0].copy()
+        sums = column_sums("moments", (rows,), near) / len(rows)
+        var = np.maximum(sums[1] - sums[0] * sums[0], 0)
+        kept = [1 if a in axis else n for a, n in enumerate(x.shape)]
+        mean = near + sums[0]
+        return mean.astype(x.dtype).reshape(kept), None, var.astype(x.dtype).reshape(kept)
 
 
 def _sum_of_rows(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""Compiled kernels of the CPU backend, for those who installed the extra `fast`. Imported by numpy_kernels/ only.
+
+`kernels()` gives them, or None where they are not to be had; then everything runs in NumPy. They are compiled by
+llvmlite for the processor at hand when the first of them is needed, which is said in one line on stderr, and kept in
+the user's cache folder. TENSORGRAPH_COMPILED=0 switches them off, TENSORGRAPH_CACHE names another folder.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tensorgraph.backends.compiled.table import SIGNATURES
+
+__all__ = ["Kernels", "cache_folder", "kernels", "why_not"]
+
+_lock = threading.Lock()
+_found: Kernels | None = None
+_reason: str | None = None
+
+
+class Kernels:
+    """The kernels as functions of integers (addresses, sizes, strides in elements) and floats: `k["relu"](...)`.
+
+    They run without the interpreter lock. `width` is how many floats a register holds, `registers` how many there are.
+    """
+
+    def __init__(self, folder: Path):
+        from tensorgraph.backends.compiled.build import Machine
+
+        machine = Machine()
+        self.cpu, self.width, self.registers = machine.cpu, machine.width, machine.registers
+        self._engine = machine.load(folder)  # owns the code
+        self._functions: dict[str, Callable[..., None]] = {}
+        for name, (integers, floats) in SIGNATURES.items():
+            if self._engine.get_function_address(name):
+                types = [ctypes.c_int64] * integers + [ctypes.c_float] * floats
+                self._functions[name] = ctypes.CFUNCTYPE(None, *types)(self._engine.get_function_address(name))
+
+    def __getitem__(self, name: str) -> Callable[..., None]:
+        return self._functions[name]
+
+
+def kernels() -> Kernels | None:
+    """The compiled kernels, or None."""
+    if _found is None and _reason is None:
+        with _lock:
+            if _found is None and _reason is None:
+                _open()
+    return _found
+
+
+def _open() -> None:
+    global _found, _reason
+    if os.environ.get("TENSORGRAPH_COMPILED") == "0":
+        _reason = "switched off by TENSORGRAPH_COMPILED=0"
+        return
+    try:
+        _found = Kernels(cache_folder())
+    except ImportError:
+        _reason = 'llvmlite is not installed: pip install "tensorgraph[fast]"'
+    except Exception as error:  # a compiler that cannot is no reason to stop a program that runs without it
+        _reason = f"llvmlite failed: {type(error).__name__}: {error}"
+
+
+def why_not() -> str | None:
+    """Why there are no compiled kernels; None where there are."""
+    kernels()
+    return _reason
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept."""
+    given = os.environ.get("TENSORGRAPH_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tensorgraph"
+
+
+def address(array: Any) -> int:
+    """Where the first element of an array is."""
+    return array.__array_interface__["data"][0]

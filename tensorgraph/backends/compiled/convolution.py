@@ -1,0 +1,101 @@
+"""Convolution by compiled kernels: which of them suits, and where everything lies. Imported by numpy_kernels/."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.backends.compiled import Kernels, address
+from tensorgraph.backends.compiled.table import CORRELATE, TOGETHER, WEIGHT, fits
+
+__all__ = ["Packed", "add_weight"]
+
+NEAR = 1 << 12
+"""Weights of one step that stay in the nearest cache."""
+
+
+@lru_cache(maxsize=512)
+def choose(kernels: Kernels, channels: int, columns: int) -> tuple[int, int]:
+    """Pixels and vectors of the kernel that needs the fewest cycles for so many channels and columns."""
+    vectors = -(-channels // kernels.width)
+
+    def cycles(p: int, v: int) -> float:
+        issue = (p * v + p * (v > 1) + p / 4 + v + 4) / 4  # products, loads, addresses
+        step = max(p * v / 2, (p + v) / 2, issue, 4)
+        return -(-vectors // v) * -(-columns // p) * step
+
+    suits = [(p, v) for p, v in CORRELATE if p <= columns and fits(p, v, kernels.registers)]
+    return min(suits, key=lambda pv: cycles(*pv))
+
+
+class Packed:
+    """w (R, taps, K) and bias (K,) or None as the kernel reads them that suits rows of so many columns."""
+
+    def __init__(self, kernels: Kernels, w: np.ndarray, columns: int, bias: Any = None, parts: bool = False):
+        R, taps, K = w.shape
+        pixels, vectors = choose(kernels, K, columns)
+        size = vectors * kernels.width
+        self.K, self.blocks = K, -(-K // size)
+        self.bias = np.zeros(self.blocks * size, dtype=w.dtype)
+        if bias is not None:
+            self.bias[:K] = bias
+        self.sums = R if parts and R * taps * size > NEAR else 1
+        if self.blocks * size > K:
+            whole = np.zeros((R, taps, self.blocks * size), dtype=w.dtype)
+            whole[:, :, :K] = w
+            w = whole
+        self.w = np.ascontiguousarray(w.reshape(R, taps, self.blocks, size).transpose(2, 0, 1, 3))
+        self._kernel = kernels[f"correlate_{pixels}_{vectors}"]
+        self._places = address(self.w), address(self.bias)
+
+    def correlate(self, y: np.ndarray, x: np.ndarray, how: Any) -> None:
+        """Writes y (images, rows, columns * group, K), from a window x (images, height, width, C)."""
+        images, rows = y.shape[:2]
+        group, sums = how.group, self.sums
+        y_image, y_row, y_pixel = (s // 4 for s in y.strides[:3])
+        x_image, x_row, x_pixel = (s // 4 for s in x.strides[:3])
+        S, C = how.window_taps, how.C
+        beside, below = x_pixel * how.dilation[1], x_row * how.dilation[0]
+        if beside == C:
+            S, C = 1, S * C
+        self._kernel(
+            address(y), address(x), *self._places, self.K, self.blocks, sums, images, rows, how.columns, how.R // sums,
+            S, C, y_image, y_row, y_pixel * group, x_image, x_row * how.stride[0], x_pixel * how.stride[1] * group,
+            below, below, beside, 0,
+        )  # fmt: skip
+
+    def add(self, y: int, x: int, rows: int, y_step: int, x_step: int) -> None:
+        """y += x @ w for matrices at these addresses, their rows so far apart, and w of one kernel row."""
+        taps = self.w.shape[2]
+        self._kernel(
+            y, x, *self._places, self.K, self.blocks, 1, 1, 1, rows, 1, 1, taps, 0, 0, y_step, 0, 0, x_step, 0, 0, 0, -1
+        )
+
+
+def add_weight(kernels: Kernels, total: np.ndarray, x: np.ndarray, g: np.ndarray, how: Any) -> None:
+    """Adds the gradient of the weight to total (R, taps, group * K): of g (images, rows, columns * group, K)."""
+    images, rows, _, K = g.shape
+    group, size = how.group, 4
+    K *= group
+    g_image, g_row, g_pixel = (s // size for s in g.strides[:3])
+    x_image, x_row, x_pixel = (s // size for s in x.strides[:3])
+    S, C, beside = how.window_taps, how.C, x_pixel * how.dilation[1]
+    if beside == C:
+        S, C = 1, S * C
+    vectors = 2 if kernels.width < K and fits(12, 2, kernels.registers) else 1
+    for s in range(S):
+        done = 0
+        for taps, v in WEIGHT:
+            blocks = (C - done) // taps
+            if v == vectors and blocks and fits(taps, v, kernels.registers):
+                name, sets = f"weight_{taps}_{v}", how.R
+                if (taps, v, how.R) in TOGETHER and fits(taps * how.R, v, kernels.registers):
+                    name, sets = f"{name}_{how.R}", 1
+                kernels[name](
+                    address(total) + size * (s * C + done) * K, address(x) + size * (s * beside + done), address(g),
+                    K, sets, blocks, images, rows, how.columns, total.shape[1] * K, g_image, g_row, g_pixel * group,
+                    x_image, x_row * how.stride[0], x_pixel * how.stride[1] * group, x_row * how.dilation[0],
+                )  # fmt: skip
+                done += blocks * taps

@@ -1,0 +1,91 @@
+"""What the elementwise kernels compute, written on vectors in registers (`Value`). Imported by table.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorgraph.backends.compiled.emit import where
+from tensorgraph.backends.compiled.maths import sigmoid, tanh
+
+__all__ = [
+    "adam",
+    "lstm",
+    "lstm_back",
+    "moments",
+    "normalized",
+    "normalized_slope",
+    "normalized_sums",
+    "relu",
+    "relu_slope",
+    "rmsprop",
+    "sgd",
+    "sgd_momentum",
+    "sigmoid",
+]
+
+
+# ---- rectifier ------------------------------------------------------------------------------------------------------
+def relu(x: Any) -> Any:
+    return where(x < 0.0, 0.0, x)
+
+
+def relu_slope(g: Any, y: Any) -> Any:
+    return where(y > 0.0, g, 0.0)
+
+
+# ---- normalisation along the rows -----------------------------------------------------------------------------------
+def moments(x: Any, near: Any) -> tuple:
+    """Sums of x - near and of its square; `near` is a value of the column, so that no digits are lost."""
+    d = x - near
+    return d, d * d
+
+
+def normalized(x: Any, mean: Any, scale: Any, bias: Any) -> Any:
+    return (x - mean).times_plus(scale, bias)
+
+
+def normalized_sums(g: Any, x: Any, mean: Any) -> tuple:
+    return g, g * (x - mean)
+
+
+def normalized_slope(g: Any, x: Any, mean: Any, scale: Any, along: Any, level: Any) -> Any:
+    return g.times_plus(scale, level) + (x - mean) * along
+
+
+# ---- optimisers -----------------------------------------------------------------------------------------------------
+def sgd(p: Any, g: Any, lr: Any, decay: Any, sign: Any) -> Any:
+    return p - (g * sign + p * decay) * lr
+
+
+def sgd_momentum(p: Any, g: Any, b: Any, lr: Any, decay: Any, sign: Any, momentum: Any, share: Any, ahead: Any) -> Any:
+    """`ahead`: 1 for Nesterov's look-ahead, otherwise 0."""
+    g = g * sign + p * decay
+    b = b * momentum + g * share
+    return p - (b + ahead * (g + b * momentum - b)) * lr, b
+
+
+def rmsprop(p: Any, g: Any, s: Any, lr: Any, decay: Any, sign: Any, alpha: Any, share: Any, eps: Any) -> Any:
+    g = g * sign + p * decay
+    s = s * alpha + g * g * share
+    return p - g / (s.sqrt() + eps) * lr, s
+
+
+def adam(p, g, m, v, lr, decay, sign, b1, share1, b2, share2, eps, shrink) -> Any:
+    p = p * shrink
+    g = g * sign + p * decay
+    m = m * b1 + g * share1
+    v = v * b2 + g * g * share2
+    return p - m / (v.sqrt() + eps) * lr, m, v
+
+
+# ---- recurrent steps ------------------------------------------------------------------------------------------------
+def lstm(i, f, g, o, c) -> Any:
+    i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+    c = f * c + i * g
+    return i, f, g, o, c, o * tanh(c)
+
+
+def lstm_back(i, f, g, o, c, c_new, gh, gc) -> Any:
+    t = tanh(c_new)
+    gc = gc + gh * o * (1.0 - t * t)
+    return gc * g * (i - i * i), gc * c * (f - f * f), gc * i * (1.0 - g * g), gh * t * (o - o * o), gc * f

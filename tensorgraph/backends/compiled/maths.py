@@ -1,0 +1,49 @@
+"""Functions of vectors of float32, accurate to a few units in the last place. Imported by functions.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tensorgraph.backends.compiled.emit import where
+
+__all__ = ["exp", "polynomial", "sigmoid", "tanh"]
+
+LN2_HIGH = 0.693359375
+LN2_LOW = math.log(2) - LN2_HIGH  # the high part has few digits, so that its multiples are exact
+
+
+def polynomial(x: Any, coefficients: Any) -> Any:
+    """Sum of coefficients[k] x^k, by Horner's scheme."""
+    *rest, top = coefficients
+    y = x.code.value(top)
+    for c in reversed(rest):
+        y = y.times_plus(x, c)
+    return y
+
+
+def exp(x: Any) -> Any:
+    """2^n e^r with |r| <= log(2) / 2, e^r by its Taylor series; 0 and infinity where they are the result."""
+    x = where(x > 90.0, 90.0, where(x < -105.0, -105.0, x))
+    n = (x * (1 / math.log(2))).round()
+    r = n.times_plus(-LN2_LOW, n.times_plus(-LN2_HIGH, x))
+    y = polynomial(r, [1 / math.factorial(k) for k in range(8)])
+    half = (n * 0.5).round()  # two factors, because 2^n itself may have no place
+    return y * half.power_of_two() * (n - half).power_of_two()
+
+
+def sigmoid(x: Any) -> Any:
+    return 1.0 / (1.0 + exp(-x))
+
+
+SMALL = 0.625
+TANH = [-0.333333332, 0.133333036, -0.0539592596, 0.0217689187, -0.00834394551, 0.00229274482]
+"""(tanh(x) / x - 1) / x^2 as a polynomial in x^2, for |x| up to SMALL: Chebyshev interpolation"""
+
+
+def tanh(x: Any) -> Any:
+    """x + x^3 P(x^2) near 0, elsewhere 1 - 2 / (e^2x + 1)."""
+    size, square = abs(x), x * x
+    near = (x * square).times_plus(polynomial(square, TANH), x)
+    far = (1.0 - 2.0 / (exp(size + size) + 1.0)).with_sign(x)
+    return where(size > SMALL, far, near)

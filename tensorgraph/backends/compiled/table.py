@@ -1,0 +1,77 @@
+"""Which kernels there are, and how many arguments each has. Imports nothing heavy; `emit_all` writes their code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["CORRELATE", "SIGNATURES", "TOGETHER", "WEIGHT", "emit_all", "fits"]
+
+CORRELATE = [
+    *((p, 1) for p in (14, 8, 4, 1)),
+    *((p, 2) for p in (14, 10, 8, 7, 5, 4, 2, 1)),
+    *((p, 3) for p in (8, 7, 4, 1)),
+]
+"""pixels and vectors of channels whose sums a kernel keeps"""
+WEIGHT = [(t, v) for v in (1, 2) for t in (12, 8, 4, 2, 1)]
+"""taps and vectors of channels whose sums a kernel keeps"""
+
+ELEMENTWISE = {
+    "relu": ("x", "y", ""),
+    "relu_slope": ("g y", "gx", ""),
+    "sigmoid": ("x", "y", ""),
+    "normalized": ("x mean scale bias", "y", ""),
+    "normalized_slope": ("g x mean scale along level", "gx", ""),
+    "sgd": ("p g", "p_new", "lr decay sign"),
+    "sgd_momentum": ("p g b", "p_new b_new", "lr decay sign momentum share ahead"),
+    "rmsprop": ("p g s", "p_new s_new", "lr decay sign alpha share eps"),
+    "adam": ("p g m v", "p_new m_new v_new", "lr decay sign b1 share1 b2 share2 eps shrink"),
+    "lstm": ("i f g o c", "i_open f_open g_open o_open c_new h", ""),
+    "lstm_back": ("i f g o c c_new gh gc", "gi gf gg go gc_new", ""),
+}
+"""name in functions.py -> inputs, outputs, numbers: arrays of two axes, contiguous along the last"""
+SUMS = {"moments": ("x", "near", 2), "normalized_sums": ("g x", "mean", 2)}
+"""name in functions.py -> inputs, one parameter for each column, how many sums"""
+
+TOGETHER = [(t, v, q) for q in (5, 3) for v in (1, 2) for t in (4, 2, 1)]
+"""likewise, for several rows of the kernel at once"""
+
+SIGNATURES: dict[str, tuple[int, int]] = {
+    **{f"correlate_{p}_{v}": (23, 0) for p, v in CORRELATE},
+    **{f"weight_{t}_{v}": (17, 0) for t, v in WEIGHT},
+    **{f"weight_{t}_{v}_{q}": (17, 0) for t, v, q in TOGETHER},
+    **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
+    **{n: (2 * len(i.split()) + len(p.split()) + 4, 0) for n, (i, p, _) in SUMS.items()},
+    **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
+}
+"""name -> how many integers (addresses first) and how many floats it takes"""
+
+
+def fits(numbers: int, vectors: int, registers: int) -> bool:
+    """Whether so many sums and a vector of factors for each vector find room in the registers."""
+    return numbers * vectors + vectors < registers
+
+
+def emit_all(module: Any, width: int, registers: int) -> None:
+    """Writes every kernel into the module."""
+    from tensorgraph.backends.compiled import direct, functions, loops
+
+    for p, v in CORRELATE:
+        if fits(p, v, registers):
+            direct.correlate(module, width, f"correlate_{p}_{v}", p, v)
+    for t, v in WEIGHT:
+        if fits(t, v, registers):
+            direct.weight(module, width, f"weight_{t}_{v}", t, v)
+    for t, v, q in TOGETHER:
+        if fits(t * q, v, registers):
+            direct.weight(module, width, f"weight_{t}_{v}_{q}", t, v, q)
+    for name, (inputs, outputs, floats) in ELEMENTWISE.items():
+        loops.each(module, width, name, inputs.split(), outputs.split(), getattr(functions, name), floats.split())
+    for name, (inputs, params, sums) in SUMS.items():
+        loops.column_sums(module, width, name, inputs.split(), params.split(), sums, getattr(functions, name))
+    loops.max_pool(module, width, "max_pool")
+    loops.max_put(module, width, "max_put", False)
+    loops.max_put(module, width, "max_put_apart", True)
+    for name, counts in SIGNATURES.items():
+        function = module.globals.get(name)
+        if function is not None and len(function.args) != sum(counts):
+            raise TypeError(f"{name} takes {len(function.args)} arguments, SIGNATURES says {counts}")

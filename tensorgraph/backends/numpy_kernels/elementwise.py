@@ -1,0 +1,109 @@
+"""Elementwise work, normalisation, pooling and updates by compiled kernels, or None where they do not suit.
+
+Arrays of float32 only, large enough to pay. Imported by numpy_kernels/ and numpy.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.backends import compiled
+from tensorgraph.backends.compiled import address
+from tensorgraph.backends.numpy_kernels import blas
+from tensorgraph.backends.numpy_kernels.threads import parallel
+
+__all__ = ["column_sums", "columns", "flat", "on_columns"]
+
+SINGLE = np.dtype("float32")
+ENOUGH = 1 << 13
+"""Elements from which compiled kernels are asked for."""
+PIECE = 1 << 16
+"""Elements of one piece for a thread."""
+BLOCK = 1 << 14
+"""Elements whose columns are summed before the next ones: they stay in the nearest cache."""
+COST = 0.3
+"""Nanoseconds an element: a guess, to tell what is worth a second thread."""
+
+
+def _order(x: np.ndarray) -> tuple[int, ...] | None:
+    """The axes from the slowest in memory to the fastest, if x lies without gaps."""
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    order = tuple(sorted(range(x.ndim), key=lambda a: -x.strides[a]))
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
+def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequence[Any] = (), numbers: Any = ()) -> Any:
+    """The elementwise kernel of a name on arrays of one shape that lie alike: its results, or None."""
+    first = arrays[0]
+    if first.size < ENOUGH or first.dtype != SINGLE:
+        return None
+    kernels = compiled.kernels()
+    if kernels is None:
+        return None
+    for other in arrays[1:]:
+        if other.strides != first.strides or other.dtype != SINGLE or other.shape != first.shape:
+            return None
+    if _order(first) is None:
+        return None
+    found = into or [np.empty_like(first) for _ in range(outputs)]
+    places = [address(a) for a in (*arrays, *found)]
+    kernel, strides, size = kernels[name], (0,) * len(places), first.size
+
+    def task(i: int) -> None:
+        start = i * PIECE
+        kernel(*[p + 4 * start for p in places], 1, min(PIECE, size - start), *strides, *numbers)
+
+    parallel(task, -(-size // PIECE), size * COST * len(places))
+    return found[0] if len(found) == 1 else found
+
+
+def columns(x: np.ndarray, axis: Sequence[int]) -> Any:
+    """x as (rows, columns) with `axis` as the rows, where it lies so and compiled kernels pay; otherwise None."""
+    if x.size < ENOUGH or x.dtype != SINGLE:
+        return None
+    away = sorted(a % x.ndim for a in axis)
+    stays = [a for a in range(x.ndim) if a not in away]
+    rows = x.transpose(*sorted(away, key=lambda a: -x.strides[a]), *stays)
+    if not stays or not rows.flags.c_contiguous or compiled.kernels() is None:
+        return None
+    width = 1
+    for a in stays:
+        width *= x.shape[a]
+    return rows.reshape(-1, width) if width > 3 else None
+
+
+def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) -> np.ndarray:
+    """(2, columns) float64: the sums over the rows of inputs (rows, columns)."""
+    kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
+    rows, width = inputs[0].shape
+    shares = min(blas.threads(), max(1, rows * width // PIECE))
+    sums = np.zeros((shares, 2, width), dtype=SINGLE)
+    places, block = [address(a) for a in inputs], max(1, BLOCK // width)
+
+    def task(i: int) -> None:
+        start, stop = i * rows // shares, (i + 1) * rows // shares
+        here = [p + 4 * start * width for p in places]
+        kernel(*here, address(parameter), address(sums[i]), stop - start, width, block, *(width,) * len(here))
+
+    parallel(task, shares, rows * width * COST * len(places))
+    return sums.sum(axis=0, dtype=np.float64)
+
+
+def on_columns(name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.ndarray], y: np.ndarray) -> None:
+    """Writes y (rows, columns): the kernel of a name on inputs (rows, columns) and parameters (columns)."""
+    kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
+    rows, width = y.shape
+    places, fixed, to = [address(a) for a in inputs], [address(p) for p in parameters], address(y)
+    strides = (*(width,) * len(places), *(0,) * len(fixed), width)
+    step = max(1, PIECE // width)
+
+    def task(i: int) -> None:
+        start = i * step
+        at = 4 * start * width
+        kernel(*[p + at for p in places], *fixed, to + at, min(step, rows - start), width, *strides)
+
+    parallel(task, -(-rows // step), rows * width * COST * len(places))

@@ -1,0 +1,311 @@
+"""The compiled kernels of the extra `fast` against their definitions, and how they are found, kept and missed.
+
+Convolution and pooling are compared on random geometries in test_convolution.py, which runs the compiled kernels where
+llvmlite is installed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph import nn, ops
+from tensorgraph.backends import compiled, cpu
+from tensorgraph.backends.numpy_kernels import convolution, elementwise, pooling, recurrence, threads, updates
+from tensorgraph.ops import recurrent as sequences
+
+ROOT = Path(__file__).resolve().parents[1]
+needs_kernels = pytest.mark.skipif(compiled.kernels() is None, reason=f"no compiled kernels: {compiled.why_not()}")
+
+
+@pytest.fixture(autouse=True)
+def any_size(monkeypatch):
+    """Kernels for the smallest arrays too."""
+    for module in (convolution, elementwise, pooling, recurrence, updates):
+        monkeypatch.setattr(module, "ENOUGH", 0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def both(f):
+    """Results with and without kernels."""
+    fast = f()
+    with tg.kernels(False):
+        plain = f()
+    return zip(fast, plain, strict=True)
+
+
+def gradients(f, *arrays):
+    """Value of f and the gradients of a weighted sum of it."""
+    leaves = [tg.tensor(a, requires_grad=True) for a in arrays]
+    y = f(*leaves)
+    weights = np.cos(np.arange(np.prod(y.shape))).reshape(y.shape).astype(y.dtype)
+    return [t.numpy() for t in (y.detach(), *tg.grad((y * weights).sum(), leaves))]
+
+
+def close(pairs, tolerance):
+    for i, (a, b) in enumerate(pairs):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"result {i}")
+
+
+LAYOUTS = {
+    "contiguous": lambda x: x,
+    "channels last": lambda x: np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1),
+    "every second": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "turned": lambda x: np.asfortranarray(x),
+}
+
+
+# ---- values and gradients -------------------------------------------------------------------------------------------
+@needs_kernels
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("channels", [1, 4, 16, 21])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm(rng, layout, channels, affine):
+    x = LAYOUTS[layout]((rng.standard_normal((5, channels, 6, 7)) * 3 + 100).astype("f"))
+    arrays = [x] + [rng.standard_normal(channels).astype("f") for _ in range(2 * affine)]
+    close(both(lambda: gradients(lambda x, *p: ops.batch_norm(x, None, None, *p, training=True), *arrays)), 2e-3)
+    running = []
+    for allowed in (True, False):
+        mean, var = tg.zeros(channels), tg.ones(channels)
+        with tg.kernels(allowed):
+            ops.batch_norm(tg.tensor(x), mean, var, training=True)
+        running.append((mean.numpy(), var.numpy()))
+    close(zip(*running, strict=True), 1e-5)
+
+
+@needs_kernels
+def test_batch_norm_of_a_constant_channel_is_its_bias():
+    x = np.full((4, 8, 3, 3), 1e4, np.float32).transpose(0, 1, 2, 3)
+    y = ops.batch_norm(tg.tensor(LAYOUTS["channels last"](x)), None, None, None, tg.ones(8), training=True)
+    np.testing.assert_array_equal(y.numpy(), 1)
+
+
+@needs_kernels
+def test_batch_norm_has_second_derivatives(rng):
+    x = LAYOUTS["channels last"](rng.standard_normal((3, 4, 2, 2)).astype("f"))
+    found = []
+    for allowed in (True, False):
+        with tg.kernels(allowed):
+            t = tg.tensor(x, requires_grad=True)
+            (g,) = tg.grad((ops.batch_norm(t, None, None, training=True) ** 3).sum(), [t], create_graph=True)
+            found.append(tg.grad((g * g).sum(), t).numpy())
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-3)
+
+
+@needs_kernels
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_relu(rng, layout):
+    x = LAYOUTS[layout](rng.standard_normal((3, 5, 50, 60)).astype("f"))
+    x = x.copy(order="K")
+    x.flat[:4] = np.nan, np.inf, -np.inf, 0.0
+    y = cpu.relu(x)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    g = rng.standard_normal(x.shape).astype("f")
+    for slopes in (g, np.broadcast_to(g[:1], g.shape)):
+        np.testing.assert_array_equal(cpu.relu_slope(slopes, y), np.where(y > 0, slopes, 0))
+
+
+@needs_kernels
+@pytest.mark.parametrize("steps, batch, size", [(1, 1, 1), (4, 3, 17), (7, 9, 16), (3, 40, 33)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_lstm(rng, steps, batch, size, reverse):
+    arrays = [
+        rng.standard_normal(shape).astype("f") * scale
+        for shape, scale in (
+            ((steps, batch, 4 * size), 3),
+            ((4 * size, size), 0.5),
+            ((batch, size), 1),
+            ((batch, size), 2),
+        )
+    ]
+    close(both(lambda: gradients(lambda *a: sequences._lstm(*a, reverse=reverse), *arrays)), 1e-4)
+
+
+@needs_kernels
+def test_gates_saturate_without_nan(rng):
+    z = np.array([-1e4, -200, -88, -1e-30, 0, 1e-30, 88, 200, 1e4, np.inf, -np.inf, np.nan], "f")
+    z = np.tile(z, (1, 1, 4))
+    zero = np.zeros((1, 12), "f")
+    for a, b in both(lambda: [sequences._lstm(z, np.zeros((48, 12), "f"), zero, zero, reverse=False)]):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-38)
+        assert np.isnan(a[0, 0]).tolist() == [False] * 11 + [True]
+
+
+@needs_kernels
+def test_sigmoid_to_a_few_units_in_the_last_place(rng):
+    x = np.concatenate(
+        [rng.uniform(-110, 110, 1 << 16), rng.standard_normal(1 << 14), [np.inf, -np.inf, np.nan, 0, -0.0]]
+    )
+    x = x.astype("f")
+    y = cpu.sigmoid(x)
+    with np.errstate(over="ignore"):
+        exact = 1 / (1 + np.exp(-x.astype("d")))
+    normal = exact > np.finfo("f").tiny
+    assert np.max(np.abs(y[normal] / exact[normal] - 1)) < 4 * np.finfo("f").eps
+    np.testing.assert_allclose(y, exact, rtol=1e-6, atol=1e-38)  # below: a few digits, and 0 in the end
+
+
+OPTIMISERS = {
+    "SGD": dict(lr=0.1),
+    "SGD momentum": dict(lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    "SGD nesterov": dict(lr=0.1, momentum=0.9, nesterov=True, maximize=True),
+    "RMSprop": dict(lr=0.01, weight_decay=0.1),
+    "Adam": dict(lr=0.01, weight_decay=0.1, maximize=True),
+    "AdamW": dict(lr=0.01, weight_decay=0.1),
+    "RMSprop centered": dict(lr=0.01, centered=True, momentum=0.5),
+    "Adam amsgrad": dict(lr=0.01, amsgrad=True),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers(rng, name):
+    start, slopes = rng.standard_normal((2, 3, 4097)).astype("f")[0], rng.standard_normal((4, 3, 4097)).astype("f")
+
+    def steps():
+        p = nn.Parameter(tg.tensor(start.copy()))
+        optimizer = getattr(nn.optim, name.split()[0])([p], **OPTIMISERS[name])
+        for g in slopes:
+            p.grad = tg.tensor(g)
+            optimizer.step()
+        return [p.detach().numpy(), *(v.numpy() for v in optimizer.state[p].values() if isinstance(v, tg.Tensor))]
+
+    close(both(steps), 2e-5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["float64", "complex64"])
+def test_other_dtypes_are_left_to_numpy(rng, dtype, monkeypatch):
+    monkeypatch.setattr(compiled, "_found", {})  # would fail when it is asked for a kernel
+    x = LAYOUTS["channels last"](rng.standard_normal((2, 5, 8, 8)).astype(dtype))
+    w = rng.standard_normal((6, 5, 3, 3)).astype(dtype)
+    y = ops.conv2d(tg.tensor(x), w)
+    if dtype == "float64":
+        y = ops.max_pool2d(ops.relu(ops.batch_norm(y, None, None, training=True)), 2)
+    assert y.dtype == dtype
+
+
+@needs_kernels
+def test_half_precision_agrees(rng):
+    x, w = rng.standard_normal((2, 5, 8, 8)).astype("e"), rng.standard_normal((6, 5, 3, 3)).astype("e")
+    f = lambda x, w: ops.max_pool2d(ops.relu(ops.batch_norm(ops.conv2d(x, w), None, None, training=True)), 2)
+    close(both(lambda: gradients(f, x, w)), 0.05)
+
+
+@needs_kernels
+def test_arrays_of_size_zero():
+    x = tg.zeros(0, 4, 8, 8, requires_grad=True)
+    ops.relu(ops.conv2d(x, tg.ones(3, 4, 3, 3))).sum().backward()
+    assert x.grad is not None and x.grad.shape == x.shape
+
+
+# ---- finding, keeping, missing --------------------------------------------------------------------------------------
+PROGRAM = """
+import sys
+import numpy as np, tensorgraph as tg
+assert "llvmlite" not in sys.modules
+y = tg.conv2d(tg.ones(4, 8, 32, 32), tg.ones(8, 8, 3, 3))
+print(float(y.sum()), "llvmlite" in sys.modules, tg.backends.compiled.why_not())
+"""
+
+
+def fresh(**environment):
+    """stdout and stderr of the program in a new process."""
+    given = {**os.environ, "PYTHONPATH": str(ROOT), "TENSORGRAPH_COMPILED": "1", **environment}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(" ", 2), done.stderr
+
+
+@needs_kernels
+def test_code_is_compiled_once_which_is_said_and_kept(tmp_path):
+    first = fresh(TENSORGRAPH_CACHE=str(tmp_path))
+    again = fresh(TENSORGRAPH_CACHE=str(tmp_path))
+    assert first[0] == again[0] == [str(4 * 8 * 900 * 72.0), "True", "None\n"]
+    assert first[1].count("\n") == 1 and str(tmp_path) in first[1]
+    assert again[1] == ""
+
+
+@needs_kernels
+def test_a_damaged_file_is_made_anew_and_a_missing_place_is_no_error(tmp_path):
+    from tensorgraph.backends.compiled import build
+
+    path = tmp_path / "below" / "code.o"
+    build._keep(path, b"code")
+    assert build._kept(path) == b"code"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert build._kept(path) is None
+    (tmp_path / "file").write_text("")
+    build._keep(tmp_path / "file" / "code.o", b"code")
+    assert build._kept(tmp_path / "file" / "code.o") is None
+    assert [p.name for p in path.parent.iterdir()] == ["code.o"], "nothing half-written is left behind"
+
+
+def test_without_the_compiler_everything_runs(tmp_path):
+    (tmp_path / "llvmlite.py").write_text("raise ImportError('not here')")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    (value, loaded, why), said = fresh(PYTHONPATH=path)
+    assert (value, loaded, said) == (str(4 * 8 * 900 * 72.0), "False", "")
+    assert "tensorgraph[fast]" in why
+    assert "switched off" in fresh(TENSORGRAPH_COMPILED="0")[0][2]
+
+
+def test_show_config_names_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(compiled, "_found", None)
+    monkeypatch.setattr(compiled, "_reason", 'not installed: pip install "tensorgraph[fast]"')
+    tg.show_config()
+    with tg.kernels(False):
+        tg.show_config()
+    text = capsys.readouterr().out
+    assert 'pip install "tensorgraph[fast]"' in text and np.__version__ in text and "BLAS" in text
+    assert "switched off here" in text
+
+
+@needs_kernels
+def test_threads_share_kernels_and_results_repeat(rng, monkeypatch):
+    monkeypatch.setattr(threads, "HOP", 0)
+    monkeypatch.setattr("tensorgraph.backends.numpy_kernels.blas._THREADS", 2)
+    x = LAYOUTS["channels last"](rng.standard_normal((6, 16, 12, 12)).astype("f"))
+    w = rng.standard_normal((16, 16, 3, 3)).astype("f")
+
+    def step():
+        return gradients(lambda x, w: ops.batch_norm(ops.conv2d(x, w, padding=1), None, None, training=True), x, w)
+
+    expected, found = step(), {}
+    workers = [threading.Thread(target=lambda i=i: found.setdefault(i, step())) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for result in found.values():
+        for a, b in zip(result, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def _child(queue):
+    queue.put(float(ops.relu(ops.conv2d(tg.ones(2, 4, 9, 9), tg.ones(4, 4, 3, 3))).sum()))
+
+
+@needs_kernels
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_goes_on(rng):
+    ops.conv2d(tg.ones(2, 4, 9, 9), tg.ones(4, 4, 3, 3))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == 2 * 4 * 49 * 36
+    child.join()
