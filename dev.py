@@ -154,10 +154,10 @@ def set_up(extras):
     else:
         say("making .venv with Python " + now["python"])
         make_venv(VENV)
-        # Draws graphs where the `dot` program is missing. Never compiled: without a ready-made wheel we do without.
+        # Graphviz where the `dot` program is missing. Never compiled: without a ready-made wheel we do without.
         command = [PYTHON, "-m", "pip", "install", "-q", "--only-binary", ":all:", "pygraphviz"]
         if run_quietly(command).returncode:
-            say("no ready-made pygraphviz for this system: pictures of graphs need the `dot` program of Graphviz")
+            say("no ready-made pygraphviz for this system: Graphviz's own layout of graphs needs its program `dot`")
     extras = sorted(have.union(extras))
     target = ".[%s]" % ",".join(extras) if extras else "."
     step("installing the project and what it needs: " + target, [PYTHON, "-m", "pip", "install", "-q", "-e", target])

@@ -48,6 +48,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     Raises ArgumentError: another suffix than .npz and .safetensors; DtypeError: something that is no array, number,
     string, None, list or dictionary; MissingDataError: the folder is not there.
     """
+    if isinstance(obj, (str, os.PathLike)):
+        raise DtypeError(f"save: what to save comes first, then the path; got {sig(obj)}, {sig(path)}")
     if Path(path).suffix not in _FORMATS:
         raise ArgumentError(
             f"save: {str(path)!r} ends in {Path(path).suffix or 'no suffix'!r}; the suffix names the format",

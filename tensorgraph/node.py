@@ -49,7 +49,10 @@ class Node:
     (for a leaf: a weak reference to its tensor). `code`, `lasti` and `scope` say where it was born (provenance.py).
     """
 
-    __slots__ = ("serial", "plan", "parents", "saved", "code", "lasti", "scope", "shape", "dtype", "hooks", "__weakref__")
+    __slots__ = (
+        *("serial", "plan", "parents", "saved", "code", "lasti", "scope", "shape", "dtype", "hooks"),
+        "__weakref__",  # names that users give (drawing/names.py) and lines that cut (cuts.py) must not keep a node
+    )
 
     def __init__(self, serial, plan, parents, saved, code, lasti, scope, shape, dtype):
         self.serial: int = serial

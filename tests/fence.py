@@ -73,6 +73,7 @@ class FenceArray:
         method = getattr(self._data, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            fence.record(f"ndarray.{name}", args, kwargs)
             unknown = {"where", "initial"} & kwargs.keys()
             if unknown:
                 raise FenceError(f"{name}(): CuPy has no {', '.join(unknown)}=")

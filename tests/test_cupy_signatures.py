@@ -1,17 +1,25 @@
 """What the operations ask of the array library exists in CuPy, with the same arguments. Needs CuPy, but no GPU.
 
-All samples run forward and backward on the fence backend, which runs the same definitions as the CuPy backend and
-notes every function it is asked for. What happens inside a method that the CuPy backend overrides does not count.
+All samples of operations, all layers, losses and networks, all optimisers and random streams run on the fence
+backend, which runs the same definitions as the CuPy backend and notes every function and every method of an array that
+it is asked for. What happens inside a method that the CuPy backend overrides does not count; the names in that file
+are looked up one by one.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
 from tensorgraph.operation import registry
+from tests import test_fence_nn as layers
 from tests.fence import FenceArray
+from tests.nn_cases import CASES
 from tests.test_operations import SAMPLES, gradients, tensors
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed (extra `gpu-check`)")
@@ -31,6 +39,11 @@ def calls(fence, monkeypatch) -> set:
             gradients(sample, values, FenceArray)
         else:
             sample.call(values)
+    for case in range(len(CASES)):
+        layers.run(case, "fence")
+    for kind in layers.OPTIMIZERS:
+        layers.trained("fence", kind, "StepLR", steps=2)
+    layers.draws(fence.xp)
     return fence.calls
 
 
@@ -38,7 +51,7 @@ def test_every_call_is_understood_by_cupy(calls):
     from tensorgraph.backends.cupy import CupyBackend
 
     overridden = {name for cls in CupyBackend.__mro__[:-1] if cls.__module__.endswith("cupy") for name in vars(cls)}
-    assert len(registry) > 0 and len(calls) > 50
+    assert len(registry) > 0 and len(calls) > 50 and any(name.startswith("ndarray.") for name, *_ in calls)
     wrong = {}
     for name, arguments, keywords, method in sorted(calls):
         if method not in overridden and name not in overridden:
@@ -56,6 +69,8 @@ def misfit(name: str, arguments: int, keywords: tuple[str, ...]) -> str:
         if found is None:
             return f"CuPy has no {name}"
     owner, _, method = name.rpartition(".")
+    if owner == "ndarray":
+        return misfit_of_method(found, arguments, keywords)
     if method == "at" and owner not in SCATTERING:
         return f"CuPy has no {name}"
     if isinstance(found, cupy.ufunc):
@@ -72,7 +87,46 @@ def misfit(name: str, arguments: int, keywords: tuple[str, ...]) -> str:
     return ""
 
 
+def misfit_of_method(method, arguments: int, keywords: tuple[str, ...]) -> str:
+    """The same for a method of an array, whose arguments only the first line of its docstring tells."""
+    listed = re.match(r"_ndarray_base\.\w+\(self(?:, )?(.*?)\)(?: ->|$)", (method.__doc__ or "").partition("\n")[0])
+    if listed is None:
+        return ""
+    declared = [part.partition("=")[0].split()[-1] for part in re.split(r", (?![^()]*\))", listed[1]) if part]
+    several = any(name.startswith("*") for name in declared)
+    if arguments > len(declared) and not several:
+        return f"takes {len(declared)} arguments"
+    unknown = set(keywords) - set(declared if several else declared[arguments:])
+    return f"takes no {', '.join(unknown)}" if unknown else ""
+
+
+def test_names_in_the_backend_exist():
+    """`self.xp.` and `cupyx.` in the file of the CuPy backend, which no test can run here."""
+    import cupyx
+
+    from tensorgraph.backends import cupy as file
+
+    asked = set()
+    for node in ast.walk(ast.parse(Path(file.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and "." in ast.unparse(node):
+            text = ast.unparse(node).replace("self.xp.", "cupy.")
+            if text.startswith(("cupy.", "cupyx.")) and text.replace(".", "").isidentifier():
+                asked.add(text)
+    assert len(asked) > 5
+    for text in asked:
+        found = {"cupy": cupy, "cupyx": cupyx}[text.partition(".")[0]]
+        for part in text.split(".")[1:]:
+            assert hasattr(found, part), f"CuPy has no {text}"
+            found = getattr(found, part)
+    assert importlib.util.find_spec(file.CUBLAS)
+
+
 def test_the_check_itself_notices():
+    assert misfit("ndarray.sum", 0, ("axis", "keepdims")) == ""
+    assert "takes no where" in misfit("ndarray.sum", 0, ("where",))
+    assert "takes 3 arguments" in misfit("ndarray.max", 4, ())
+    assert "has no ndarray.setfield" in misfit("ndarray.setfield", 0, ())
+    assert misfit("ndarray.reshape", 3, ()) == misfit("ndarray.astype", 1, ("copy",)) == ""
     assert misfit("sum", 1, ("axis", "keepdims")) == ""
     assert "no nansumm" in misfit("nansumm", 1, ())
     assert "where" in misfit("add", 2, ("where",))

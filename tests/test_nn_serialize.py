@@ -262,3 +262,9 @@ def test_bad_calls_leave_nothing_behind(tmp_path, call, error, match):
     with pytest.raises(error, match=match):
         call(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_the_path_first_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(tg.DtypeError, match="what to save comes first"):
+        nn.save(tmp_path / "weights.npz", {"w": tg.ones(2)})
+    assert not list(tmp_path.iterdir())

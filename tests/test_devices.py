@@ -1,0 +1,221 @@
+"""Devices that are not there, or not usable: one clear error each, with the way out. No test here needs a GPU.
+
+What a machine with a GPU answers is played by a module in the place of CuPy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import tensorgraph as tg
+from tensorgraph import backends, nn
+from tensorgraph.backends import cupy as backend
+
+NO_DEVICE, OLD_DRIVER = "cudaErrorNoDevice: no CUDA-capable device is detected", "cudaErrorInsufficientDriver: CUDA ..."
+
+
+class Refusal(RuntimeError):
+    """Stands for cupy.cuda.runtime.CUDARuntimeError."""
+
+
+def raising(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+class Device:
+    """Stands for cupy.cuda.Device, and notes which one is the current one."""
+
+    current = 0
+
+    def __init__(self, number=None):
+        self.id = Device.current if number is None else number
+
+    def use(self):
+        Device.current = self.id
+
+    def synchronize(self):
+        Device.waited = self.id
+
+    def __enter__(self):
+        self.before, Device.current = Device.current, self.id
+
+    def __exit__(self, *exc_info):
+        Device.current = self.before
+
+
+class Array(np.ndarray):
+    """Stands for cupy.ndarray."""
+
+    @property
+    def device(self):
+        return Device(self.number)
+
+
+def asarray(array):
+    made = np.array(array).view(Array)
+    made.number = Device.current
+    return made
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A CuPy with two GPUs, of which a test may break a part."""
+    fake = ModuleType("cupy")
+    runtime = SimpleNamespace(
+        CUDARuntimeError=Refusal, getDeviceCount=lambda: 2, driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13000,
+    )  # fmt: skip
+    fake.cuda = SimpleNamespace(runtime=runtime, Device=Device, nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)))
+    fake.ndarray, fake.asarray, fake.asnumpy, fake.__version__ = Array, asarray, np.asarray, "14.0"
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    monkeypatch.setitem(sys.modules, backend.CUBLAS, ModuleType(backend.CUBLAS))
+    monkeypatch.setattr(backend, "_backend", None)
+    monkeypatch.setattr(Device, "current", 0)
+    yield fake
+    tg.set_default_device("cpu")
+    backends.ARRAYS.pop(Array, None)
+    backends.PLAIN.discard(Array)
+
+
+def refusal(make=lambda: tg.zeros(2, device="cuda")) -> str:
+    """The text of the error, which must come at once."""
+    start = time.perf_counter()
+    with pytest.raises(tg.BackendError) as caught:
+        make()
+    assert time.perf_counter() - start < 1
+    return str(caught.value)
+
+
+# ---- without a GPU -------------------------------------------------------------------------------------------------
+WAYS = {
+    "a new tensor": lambda: tg.tensor([1.0], device="cuda"),
+    "a tensor moves": lambda: tg.ones(2).to("cuda"),
+    "cuda()": lambda: tg.ones(2).cuda(),
+    "a model moves": lambda: nn.Linear(2, 2).to("cuda"),
+    "a layer is made": lambda: nn.Linear(2, 2, device="cuda"),
+    "the default": lambda: tg.set_default_device("cuda"),
+    "a generator": lambda: tg.Generator(0, device="cuda"),
+    "a number": lambda: tg.zeros(2, device="cuda:7"),
+}
+
+
+@pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS.keys())
+def test_cuda_without_cupy(ask, monkeypatch):
+    monkeypatch.setattr(backend, "_backend", None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    text = refusal(ask)
+    assert "CuPy is not installed" in text
+    assert 'pip install "tensorgraph[cuda]"' in text and 'device="cpu" always works' in text
+    assert tg.get_default_device() == "cpu"
+
+
+@pytest.mark.peers
+def test_cuda_on_this_machine():
+    """With the real CuPy: either there is a GPU, or the error says that there is none."""
+    if importlib.util.find_spec("cupy") is None:
+        pytest.skip("CuPy is not installed (extra `gpu-check`)")
+    if len(backends.devices()) > 1:
+        assert tg.zeros(2, device="cuda").device == "cuda:0"
+    else:
+        text = refusal()
+        assert "device 'cuda': " in text and "hint: " in text
+    assert "cuda:99" in refusal(lambda: tg.zeros(2, device="cuda:99"))
+
+
+def test_a_refused_move_leaves_the_model_whole(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(backend, "_backend", None)
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    refusal(lambda: model.to("cuda"))
+    assert {t.device for t in model.state_dict().values()} == {"cpu"}
+    assert model(tg.ones(4, 2)).shape == (4, 3)
+
+
+# ---- what may be wrong with an installation ------------------------------------------------------------------------
+def test_no_gpu(cupy):
+    cupy.cuda.runtime.getDeviceCount = raising(Refusal(NO_DEVICE))
+    text = refusal()
+    assert "no usable CUDA device (cudaErrorNoDevice" in text and "nvidia-smi" in text
+
+
+def test_hidden_gpus(cupy):
+    cupy.cuda.runtime.getDeviceCount = lambda: 0
+    assert "there is no CUDA device" in (text := refusal()) and "CUDA_VISIBLE_DEVICES" in text
+
+
+def test_a_driver_older_than_cupy(cupy):
+    cupy.cuda.runtime.getDeviceCount = raising(Refusal(OLD_DRIVER))
+    cupy.cuda.runtime.driverGetVersion = lambda: 12040
+    text = refusal()
+    assert "CuPy is built for CUDA 13, the driver goes up to CUDA 12.4" in text
+    assert "pip install cupy-cuda12x" in text
+
+
+def test_no_driver(cupy):
+    cupy.cuda.runtime.getDeviceCount = raising(Refusal(OLD_DRIVER))
+    cupy.cuda.runtime.driverGetVersion = lambda: 0
+    assert "no usable CUDA device (cudaErrorInsufficientDriver" in refusal()
+
+
+def test_a_damaged_cupy(monkeypatch):
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name == "cupy":
+                raise ImportError("CuPy is not correctly installed.\nIf you are using wheel ...")
+
+    monkeypatch.setattr(backend, "_backend", None)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "cupy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    text = refusal()
+    assert "cannot be imported (CuPy is not correctly installed.)" in text and "uninstall every package" in text
+
+
+@pytest.mark.parametrize("part", ["nvrtc", "cublas"])
+def test_libraries_that_are_missing(part, cupy, monkeypatch):
+    if part == "nvrtc":
+        cupy.cuda.nvrtc.getVersion = raising(RuntimeError("CuPy failed to load libnvrtc.so.13: OSError"))
+    else:
+        monkeypatch.setitem(sys.modules, backend.CUBLAS, None)
+    text = refusal()
+    assert "CuPy does not find the libraries of CUDA (" in text and part in text and "[ctk]" in text
+
+
+def test_a_failure_is_not_remembered(cupy):
+    cupy.cuda.runtime.getDeviceCount = raising(Refusal(NO_DEVICE))
+    refusal()
+    cupy.cuda.runtime.getDeviceCount = lambda: 1
+    assert tg.backends.devices() == ["cpu", "cuda:0"]
+
+
+# ---- with GPUs, played --------------------------------------------------------------------------------------------
+def test_a_number_that_is_not_there(cupy):
+    text = refusal(lambda: tg.zeros(2, device="cuda:7"))
+    assert "device 'cuda:7' does not exist" in text and "CUDA devices here: cuda:0, cuda:1" in text
+    assert tg.backends.devices() == ["cpu", "cuda:0", "cuda:1"]
+
+
+def test_tensors_go_where_they_are_sent(cupy):
+    assert tg.zeros(2, device="cuda").device == "cuda:0"
+    assert tg.zeros(2, device="cuda:1").device == tg.ones(2).to("cuda:1").device == "cuda:1"
+    assert Device.current == 0
+    tg.set_default_device("cuda:1")
+    assert Device.current == 1 and tg.zeros(2).device == "cuda:1"
+    assert tg.zeros(2, device="cuda").device == "cuda:0"
+
+
+def test_an_unknown_device():
+    for name in ("gpu", "cuda:", "cuda:x", "mps"):
+        assert f"unknown device {name!r}" in refusal(lambda name=name: tg.zeros(2, device=name))
+    for move in (tg.ones(2).to, nn.Linear(1, 1).to):
+        with pytest.raises(tg.DtypeError, match=r'unknown dtype \'gpu\'[\s\S]*a device is "cpu", "cuda" or "cuda:1"'):
+            move("gpu")
