@@ -100,7 +100,7 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
+    axes: Any = figure.subplots()
     for (way, found), colour in zip(results.items(), ("#9aa5b1", "#d08c3f", "#1f4e79")):
         percent = [100 * a for a in found["accuracies"]]
         axes.plot(range(1, len(percent) + 1), percent, color=colour, marker="o", markersize=3, label=way)
