@@ -116,7 +116,7 @@ def main() -> None:
     for case in cases():
         if options.only not in case.name:
             continue
-        arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in case.shapes]
+        arrays: list[np.ndarray] = [rng.standard_normal(shape, dtype=np.float32) for shape in case.shapes]
         if case.classes:
             arrays.append(rng.integers(0, case.classes, 8192 if case.name == "embedding" else len(arrays[0])))
         theirs = forward_and_backward(torch.nn.functional, torch, lambda a: torch.from_numpy(a.copy()), case, arrays)

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +58,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 """
 
 
-def shortest(commands: dict[str, Sequence[str]], repeats: int) -> None:
+def shortest(commands: Mapping[str, Sequence[str]], repeats: int) -> None:
     """Prints the shortest wall time of each command; they take turns."""
     times: dict[str, list[float]] = {}
     said = {}

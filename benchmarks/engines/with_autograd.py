@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import autograd.numpy as anp
+import autograd
+import autograd.numpy
 import numpy as np
-from autograd import value_and_grad
 
 from engines.workloads import WORKLOADS, batch_of, weights_of
 
 __all__ = ["prepare"]
+
+anp: Any = autograd.numpy  # its functions are made at run time
+value_and_grad: Any = autograd.value_and_grad
 
 
 def linear(w: dict, name: str, x: Any) -> Any:
@@ -65,7 +68,7 @@ def prepare(name: str, n: int) -> Callable[[], float] | None:
         top = anp.max(logits, axis=1, keepdims=True)
         return anp.mean(anp.log(anp.sum(anp.exp(logits - top), axis=1)) + top[:, 0] - logits[rows, labels])
 
-    loss_and_gradients: Callable = value_and_grad(loss_of)
+    loss_and_gradients = value_and_grad(loss_of)
 
     def step() -> float:
         loss, gradients = loss_and_gradients(w)
@@ -90,5 +93,5 @@ def chain() -> Callable[[], float]:
             y = y * x
         return anp.sum(y)
 
-    both: Callable = value_and_grad(total)
+    both = value_and_grad(total)
     return lambda: float(both(x)[0])

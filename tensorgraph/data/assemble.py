@@ -43,7 +43,7 @@ class Assembler:
         random = SampleRandom(seed, epoch, indices)
         start = self.draws and streams != "untouched"
         with streams_kept() if start and streams == "kept" else nullcontext(), loading(random) as go_to:
-            words = random.one_each().tolist() if start else ()
+            words: list[int] = random.one_each().tolist() if start else []
             if self.whole:
                 if report:
                     report(int(indices[0]))

@@ -154,7 +154,7 @@ def from_default(indices: Any) -> SampleRandom:
 
 
 @contextlib.contextmanager
-def loading(samples: SampleRandom) -> Iterator[Callable[[int], None]]:
+def loading(samples: SampleRandom) -> Iterator[Callable[[int | None], None]]:
     """While it lasts, this thread loads those samples; gives a function that says at which of them it is."""
     before = _here.samples, _here.row, _here.sample, _here.rng
 

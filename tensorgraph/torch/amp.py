@@ -1,61 +1,45 @@
-"""`torch.amp`, also as `torch.cuda.amp`: mixed precision. What it would do in half precision is done in float32."""
+"""`torch.amp`, also as `torch.cuda.amp`: mixed precision, by `tensorgraph.autocast` and `nn.optim.GradScaler`."""
 
 from __future__ import annotations
 
-import contextlib
+import warnings
 from typing import Any
 
+import tensorgraph as tg
+from tensorgraph import backends
+from tensorgraph.nn import optim
 from tensorgraph.torch.doorway import doorway
 
 __all__ = ["GradScaler", "autocast"]
 
 
-class autocast(contextlib.ContextDecorator):
-    """Accepted as a block and as a decorator: inside it operations keep the dtype of their operands."""
+def _usable(what: str, device_type: Any, enabled: bool) -> bool:
+    """As in PyTorch, what is meant for a GPU is switched off, with a warning, where there is none."""
+    on_gpu = str(device_type).partition(":")[0] == "cuda"
+    if enabled and on_gpu and len(backends.devices()) == 1:
+        warnings.warn(f"{what}: there is no CUDA device, so it is switched off", stacklevel=3)
+        return False
+    return enabled
+
+
+class autocast(tg.autocast):
+    """Products in float16. bfloat16, the default on the CPU, is computed in float32: NumPy does not have it."""
 
     def __init__(self, device_type: Any = "cuda", dtype: Any = None, enabled: bool = True, cache_enabled: Any = None):
-        self.enabled = enabled
+        if isinstance(device_type, bool):  # torch.cuda.amp.autocast(enabled)
+            device_type, enabled = "cuda", device_type
+        half = str(device_type) != "cpu" if dtype is None else "bfloat16" not in str(dtype)
+        enabled = half and _usable("autocast", device_type, enabled)
+        super().__init__(dtype if half and dtype is not None else "float16", enabled)
 
-    def __enter__(self) -> autocast:
-        return self
 
-    def __exit__(self, *exc_info: object) -> None: ...
+class GradScaler(optim.GradScaler):
+    """`nn.optim.GradScaler`, switched off where the GPU that it is for is not there."""
 
-
-class GradScaler:
-    """Scales nothing: gradients in float32 do not underflow."""
-
-    def __init__(self, *settings: Any, enabled: bool = True, **named: Any):
-        self._enabled = enabled
-
-    def scale(self, outputs: Any) -> Any:
-        """The loss as it is."""
-        return outputs
-
-    def unscale_(self, optimizer: Any) -> None:
-        """Nothing to undo."""
-
-    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """optimizer.step()."""
-        return optimizer.step(*args, **kwargs)
-
-    def update(self, new_scale: Any = None) -> None:
-        """Nothing to change."""
-
-    def get_scale(self) -> float:
-        """1."""
-        return 1.0
-
-    def is_enabled(self) -> bool:
-        """False."""
-        return False
-
-    def state_dict(self) -> dict[str, Any]:
-        """Empty."""
-        return {}
-
-    def load_state_dict(self, state_dict: Any) -> None:
-        """Accepted."""
+    def __init__(self, device: Any = "cuda", *settings: Any, enabled: bool = True, **named: Any):
+        if not isinstance(device, str):  # torch.cuda.amp.GradScaler(init_scale, ...)
+            device, settings = "cuda", (device, *settings)
+        super().__init__(*settings, enabled=_usable("GradScaler", device, enabled), **named)
 
 
 __getattr__ = doorway(__name__)

@@ -322,7 +322,8 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     if not isinstance(values, tg.Tensor):
         values = tg.full(index.shape, values, dtype=input.dtype)
     if reduce is not None:
-        return ops.scatter_reduce(input, dim, index, values, {"add": "sum", "multiply": "prod"}.get(reduce, reduce))
+        names = {"add": "sum", "multiply": "prod"}
+        return ops.scatter_reduce(input, dim, index, values, names.get(reduce, reduce))  # type: ignore
     return ops.scatter(input, dim, index, values)
 
 
@@ -444,5 +445,4 @@ def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> An
 
 def expand(x: Any, *sizes: Any) -> Any:
     """Broadcast to sizes; -1 keeps the size of an axis."""
-    sizes: Sequence[int] = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    return x.broadcast_to(*sizes)
+    return x.broadcast_to(*(sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes))

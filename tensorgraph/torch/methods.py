@@ -282,7 +282,7 @@ def _device(x: Any) -> kinds.device:
     return _devices.get(name) or _devices.setdefault(name, kinds.device(name))
 
 
-_plain_device = tg.Tensor.device.fget
+_plain_device: Any = tg.Tensor.device.fget
 _devices: dict[str, kinds.device] = {}
 
 ADDED: dict[str, Any] = {
@@ -352,7 +352,7 @@ def attach(names: dict[str, Any]) -> None:
     for name, function in (same | ADDED).items():
         if name in ("device",) or not hasattr(tg.Tensor, name):
             setattr(tg.Tensor, name, function)
-    tg.Tensor.__setitem__ = _setitem
+    tg.Tensor.__setitem__ = _setitem  # pyright: ignore[reportAttributeAccessIssue]
     chosen: dict[int, Any] = {}  # `sub` and `subtract` are one method, and stay one
     for name, function in (differing | underscored).items():
         plain = getattr(tg.Tensor, name, None)

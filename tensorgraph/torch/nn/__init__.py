@@ -54,7 +54,7 @@ Module._parameters = property(  # pyright: ignore[reportAttributeAccessIssue]
 
 _recurrent = (_nn.RNN, _nn.LSTM, _nn.GRU)
 for _one in _recurrent:
-    _one._flat_weights_names = property(lambda self: [name for name, _ in self._own_parameters()])
+    setattr(_one, "_flat_weights_names", property(lambda self: [name for name, _ in self._own_parameters()]))  # noqa: B010
 
 __getattr__ = doorway(
     __name__,

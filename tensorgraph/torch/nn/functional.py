@@ -36,8 +36,15 @@ def relu_(input: Any) -> Any:
     return input.relu_()
 
 
-def embedding(input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None, norm_type: float = 2.0,
-              scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
+def embedding(  # pyright: ignore[reportAssignmentType]
+    input: Any,
+    weight: Any,
+    padding_idx: Any = None,
+    max_norm: Any = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
     """Rows of `weight` at the indices `input`."""
     return _functional.embedding(input, weight, padding_idx)
 

@@ -83,7 +83,8 @@ class DataLoader(data.DataLoader):
     """
 
     def __new__(cls, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().__new__(_IterableLoader if cls is DataLoader and _only_iterated(dataset) else cls)
+        chosen: Any = _IterableLoader if cls is DataLoader and _only_iterated(dataset) else cls
+        return super().__new__(chosen)
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class _Digits(VisionDataset):
     """An idx data set: `data` (N, 28, 28) uint8 and `targets` (N,) are tensors."""
 
     _read: Callable[..., tuple[np.ndarray, np.ndarray]]
-    classes: list[str]
+    classes: Sequence[str]
 
     def __init__(
         self, root: Any, train: bool = True, transform: Any = None, target_transform: Any = None, download: bool = False

@@ -56,7 +56,8 @@ def in_form_of(array: np.ndarray, picture: Any) -> Any:
 def size_of(picture: Any) -> tuple[int, int]:
     """(height, width)."""
     if isinstance(picture, (tg.Tensor, np.ndarray)):
-        return picture.shape[-2:] if isinstance(picture, tg.Tensor) else picture.shape[:2]
+        height, width = picture.shape[-2:] if isinstance(picture, tg.Tensor) else picture.shape[:2]
+        return height, width
     return picture.height, picture.width
 
 

@@ -164,13 +164,12 @@ def _padded(img: Any, padding: Any, fill: Any = 0, mode: str = "constant") -> An
     """padding: one number, (left and right, top and bottom), or (left, top, right, bottom)."""
     sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding) * (4 // len(padding))
     left, top, right, bottom = sides
-    settings = {"constant_values": fill} if mode == "constant" else {}
-    names = {"reflect": "reflect", "edge": "edge", "symmetric": "symmetric", "constant": "constant"}
-    array = np.pad(as_array(img), ((top, bottom), (left, right), (0, 0)), names[mode], **settings)
+    settings: Any = {"constant_values": fill} if mode == "constant" else {}
+    array = np.pad(as_array(img), ((top, bottom), (left, right), (0, 0)), mode, **settings)  # pyright: ignore
     return in_form_of(array, img)
 
 
-def _resized(img: Any, size: tuple[int, int], interpolation: int) -> Any:
+def _resized(img: Any, size: tuple[Any, Any], interpolation: int) -> Any:
     if isinstance(img, tg.Tensor):
         mode = {0: "nearest", 3: "bicubic"}.get(interpolation, "bilinear")
         batch = img.reshape((-1, *img.shape[-3:]))
@@ -332,7 +331,7 @@ class RandomRotation(Transform):
     def __init__(
         self, degrees: Any, interpolation: int = InterpolationMode.NEAREST, expand: bool = False, fill: Any = 0
     ):
-        self.degrees = (-degrees, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
+        self.degrees: Any = (-degrees, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
         self.interpolation, self.fill = interpolation, fill
 
     def __call__(self, img: Any) -> Any:
@@ -346,9 +345,9 @@ class RandomAffine(Transform):
         self, degrees: Any, translate: Any = None, scale: Any = None, shear: Any = None,
         interpolation: int = InterpolationMode.NEAREST, fill: Any = 0,
     ):  # fmt: skip
-        self.degrees = (-degrees, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
+        self.degrees: Any = (-degrees, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
         self.translate, self.scale = translate, scale
-        self.shear = (-shear, shear) if isinstance(shear, (int, float)) else shear
+        self.shear: Any = (-shear, shear) if isinstance(shear, (int, float)) else shear
         self.interpolation, self.fill = interpolation, fill
 
     def __call__(self, img: Any) -> Any:

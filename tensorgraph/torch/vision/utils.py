@@ -23,8 +23,10 @@ def make_grid(
     scale_each: bool = False, pad_value: float = 0.0,
 ) -> Any:  # fmt: skip
     """Pictures (N, C, H, W) side by side, `nrow` in a row: one picture (3, H', W')."""
-    images = np.stack([t.detach().cpu().numpy() for t in tensor]) if isinstance(tensor, (list, tuple)) else None
-    images = tensor.detach().cpu().numpy() if images is None else images
+    if isinstance(tensor, (list, tuple)):
+        images = np.stack([t.detach().cpu().numpy() for t in tensor])
+    else:
+        images = tensor.detach().cpu().numpy()
     images = images.reshape((1,) * (4 - images.ndim) + images.shape) if images.ndim < 4 else images
     images = np.repeat(images, 3, 1) if images.shape[1] == 1 else images
     if normalize:
