@@ -18,6 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent
+os.environ["TENSORGRAPH_COMPILED"] = "0"  # compiled kernels round otherwise, and say once that they are being compiled
 
 
 def run(path: Path) -> nbformat.NotebookNode:

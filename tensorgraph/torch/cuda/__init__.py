@@ -6,24 +6,15 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph import backends
+from tensorgraph.cuda import device_count, is_available
 from tensorgraph.torch.cuda import amp
 from tensorgraph.torch.doorway import doorway
 from tensorgraph.torch.kinds import CUDA_TYPES
 
 __all__ = [
     "amp", "current_device", "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all",
-    "seed_all", "set_device", "synchronize",
+    "memory_allocated", "memory_reserved", "seed_all", "set_device", "synchronize",
 ]  # fmt: skip
-
-
-def is_available() -> bool:
-    """Whether a CUDA device can be used."""
-    return device_count() > 0
-
-
-def device_count() -> int:
-    """How many CUDA devices can be used."""
-    return len(backends.devices()) - 1
 
 
 def manual_seed(seed: int) -> None:
@@ -48,24 +39,36 @@ def current_device() -> int:
 
 def set_device(device: Any) -> None:
     """Makes new tensors on a CUDA device. Raises BackendError where it does not exist."""
-    tg.set_default_device(f"cuda:{device}" if isinstance(device, int) else str(device))
+    tg.set_default_device(_name(device))
 
 
 def empty_cache() -> None:
-    """Accepted; CuPy's memory pool gives back what it needs to."""
+    """Gives what no array uses back to the driver; nothing to give without a CUDA device."""
+    if is_available():
+        tg.cuda.empty_cache(_name(None))
 
 
 def synchronize(device: Any = None) -> None:
     """Waits until the GPU is done; nothing to wait for without one."""
     if is_available():
-        backends.get("cuda").xp.cuda.Device().synchronize()
+        tg.cuda.synchronize(_name(device))
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes that arrays hold on a CUDA device; 0 without one."""
+    return tg.cuda.memory_allocated(_name(device)) if is_available() else 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes that were taken from the driver of a CUDA device; 0 without one."""
+    return tg.cuda.memory_reserved(_name(device)) if is_available() else 0
+
+
+def _name(device: Any) -> str:
+    device = current_device() if device is None else device
+    return f"cuda:{device}" if isinstance(device, int) else str(device)
 
 
 globals().update(CUDA_TYPES)
 
-__getattr__ = doorway(
-    __name__,
-    {
-        "memory_allocated": "CuPy's memory pool counts: cupy.get_default_memory_pool().used_bytes()",
-    },
-)
+__getattr__ = doorway(__name__, {"memory_summary": "tensorgraph.cuda.memory_report()"})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tensorgraph.nn import functional as _functional
-from tensorgraph.nn.functional import *
+from tensorgraph.nn.functional import *  # pyright: ignore[reportAssignmentType]
 from tensorgraph.torch.doorway import doorway
 from tensorgraph.torch.functions import adapted
 from tensorgraph.torch.nn.legacy import with_legacy_arguments
@@ -36,7 +36,7 @@ def relu_(input: Any) -> Any:
     return input.relu_()
 
 
-def embedding(  # pyright: ignore[reportAssignmentType]
+def embedding(
     input: Any,
     weight: Any,
     padding_idx: Any = None,
