@@ -46,9 +46,9 @@ def test(arguments):
     return pytest(*(arguments or ["-q", "-n", cores()]))
 
 
-@task("test", "peers", "gpu-check")
+@task("test", "peers", "gpu-check", "gpu-compile")
 def peers(arguments):
-    """the tests that compare with PyTorch and with CuPy's signatures; installs both (no GPU needed)"""
+    """the tests that ask PyTorch, CuPy's signatures and NVIDIA's compiler; installs all three (no GPU needed)"""
     return pytest("-q", "-n", cores(), "-m", "peers", *arguments)
 
 

@@ -44,6 +44,7 @@ from tensorgraph.ops.similarity import *
 from tensorgraph.ops.ctc import *
 from tensorgraph.ops.derivatives import *
 from tensorgraph.ops.numpy_protocol import from_dlpack
+from tensorgraph.ops import precision
 
 # without the files themselves, some of which have the name of a function
 __all__ = [name for name, value in globals().items() if callable(value)]  # pyright: ignore[reportUnsupportedDunderAll]

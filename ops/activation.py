@@ -11,6 +11,7 @@ from typing import Any
 
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, ShapeError, sig
+from tensorgraph.fused import fusable
 from tensorgraph.operation import Array, op
 from tensorgraph.ops.elementwise import abs, minimum, multiply, square, where
 from tensorgraph.ops.random import uniform
@@ -196,14 +197,24 @@ def logsigmoid(be, x: Array):
 logsigmoid.vjp(x=lambda g, x: g * sigmoid(-x))
 
 
+@fusable
+def _silu(x):
+    return multiply(x, sigmoid(x))
+
+
 def silu(x: Any):
     """x sigmoid(x), also called swish.  x (...) -> (...).  Source: Hendrycks & Gimpel 2016, arXiv:1606.08415."""
-    return multiply(x, sigmoid(x))
+    return _silu(x)
 
 
 def mish(x: Any):
     """x tanh(softplus(x)).  x (...) -> (...).  Source: Misra 2019, arXiv:1908.08681."""
     return multiply(x, tanh(softplus(x)))
+
+
+@fusable
+def _gelu(x):
+    return multiply(x, ndtr(x))
 
 
 def gelu(x: Any, approximate: str = "none"):
@@ -213,7 +224,7 @@ def gelu(x: Any, approximate: str = "none"):
     Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
     """
     if approximate == "none":
-        return multiply(x, ndtr(x))
+        return _gelu(x)
     if approximate != "tanh":
         raise ArgumentError(f"gelu: unknown approximation {approximate!r}", hint='"none" or "tanh"')
     return multiply(x, sigmoid(_gelu_cubic(x)))  # (1 + tanh(u)) / 2 is sigmoid(2 u)

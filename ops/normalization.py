@@ -73,12 +73,17 @@ def _statistics(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
     return backends.backend_of(array).mean_and_variance(array, axis)
 
 
-def _update(running: Any, values: Any, momentum: float) -> None:
-    """running = (1 - momentum) running + momentum values, in place."""
-    array = raw(running)
-    array *= 1 - momentum
-    array += (momentum * values).reshape(array.shape).astype(array.dtype)
-    writes.wrote(array)
+def _update(momentum: float, *statistics: tuple[Any, Any, float]) -> None:
+    """running = (1 - momentum) running + momentum factor values, in place: of (running or None, values, factor)."""
+    written = []
+    for running, values, factor in statistics:
+        if running is not None:
+            array = raw(running)
+            array *= 1 - momentum
+            array += (momentum * factor * values).reshape(array.shape).astype(array.dtype, copy=False)
+            written.append(array)
+    if written:
+        writes.wrote(*written)
 
 
 @explained
@@ -123,10 +128,7 @@ def batch_norm(
         )
     axis = (0, *range(2, input.ndim))
     m, centered, v = _statistics(input, axis)
-    if running_mean is not None:
-        _update(running_mean, m, momentum)
-    if running_var is not None:
-        _update(running_var, v * (n / (n - 1)), momentum)
+    _update(momentum, (running_mean, m, 1), (running_var, v, n / (n - 1)))
     return _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
 
 
@@ -179,10 +181,7 @@ def instance_norm(
     m = centered = v = None
     if running_mean is not None or running_var is not None:
         m, centered, v = _statistics(input, axis)
-        if running_mean is not None:
-            _update(running_mean, m.mean(axis=0), momentum)
-        if running_var is not None:
-            _update(running_var, v.mean(axis=0) * (n / (n - 1)), momentum)
+        _update(momentum, (running_mean, m.mean(axis=0), 1), (running_var, v.mean(axis=0), n / (n - 1)))
     return _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
 
 

@@ -20,30 +20,38 @@ from tensorgraph.spelling import spelled
 __all__ = ["glu", "gumbel_softmax", "log_softmax", "maxout", "softmax", "softmin"]
 
 
-def _shifted(be, name, x, axis):
-    """x minus its maximum along the axis, in memory of its own: exp of it cannot overflow."""
+def _check_axis(name, x, axis):
     if not -x.ndim <= axis < x.ndim and (x.ndim or axis not in (0, -1)):
         check_axis(name, axis, x.ndim)
-    x = be.floating(x)
-    return be.asarray(x - be.max(x, axis, True)) if x.size else x.copy()
 
 
 @op
 def softmax(be, x: Array, axis: int = -1):
     """exp(x) / sum(exp(x)) along an axis, without overflow.  x (...) -> (...).  NaN where all of x is -inf."""
-    y = _shifted(be, "softmax", x, axis)
-    be.exp(y, out=y)
-    y /= be.sum(y, axis, True)
-    return y
+    _check_axis("softmax", x, axis)
+    return be.softmax(be.floating(x), axis)
 
 
-softmax.vjp(x=lambda g, y, axis: (g - sum(g * y, axis, True)) * y)
+@op
+def _softmax_slope(be, slope: Array, result: Array, axis: int):
+    """The gradient in x from the one in softmax(x), which is the result."""
+    return be.softmax_slope(slope, result, axis)
+
+
+softmax.vjp(x=lambda g, y, axis: _softmax_slope(g, y, axis))
+_softmax_slope.vjp(
+    slope=lambda g, result, axis: _softmax_slope(g, result, axis),
+    result=lambda g, slope, result, axis: (
+        g * (slope - sum(slope * result, axis, True)) - slope * sum(g * result, axis, True)
+    ),
+)
 
 
 @op
 def log_softmax(be, x: Array, axis: int = -1):
     """Logarithm of `softmax`, finite also where that is too small for its dtype.  x (...) -> (...)."""
-    y = _shifted(be, "log_softmax", x, axis)
+    _check_axis("log_softmax", x, axis)
+    y = be.shifted(be.floating(x), axis)
     y -= be.log(be.sum(be.exp(y), axis, True))
     return y
 

@@ -30,6 +30,7 @@ from tensorgraph.array_api import (
     pi,
     result_type,
 )
+from tensorgraph.autocast import autocast
 from tensorgraph.backends import get_default_device, set_default_device
 from tensorgraph.backward import grad
 from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
@@ -102,7 +103,7 @@ from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled
 from tensorgraph.mode import recording as is_grad_enabled
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import *
-from tensorgraph import fft, linalg
+from tensorgraph import cuda, fft, linalg
 from tensorgraph.linalg import norm
 from tensorgraph.ops import methods as _methods
 from tensorgraph.tensor import Tensor

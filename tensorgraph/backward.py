@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
+from math import prod
 from sys import getrefcount
 from typing import Any, TypeAlias, overload
 
@@ -216,12 +217,14 @@ def steps(
                     pull = observer(node, g, pull)
             if wanted is not None:
                 if serial in wanted:
-                    found[serial] = _give_out(g, getrefcount(g) > _SOLE or serial in needed)  # pyright: ignore[reportOperatorIssue]
+                    shared = getrefcount(g) > _SOLE  # asked before g is the argument of a call, which would count
+                    found[serial] = _give_out(g, shared or serial in needed)  # pyright: ignore[reportOperatorIssue]
                 if serial not in needed:  # pyright: ignore[reportOperatorIssue]
                     continue
         if plan is LEAF:
             if wanted is None:
-                _accumulate(node, g, getrefcount(g) > _SOLE)
+                shared = getrefcount(g) > _SOLE
+                _accumulate(node, g, shared)
             continue
         saved = node.saved
         if saved.__class__ is not tuple:
@@ -334,6 +337,8 @@ def _fit(node: Node, parent: Node, gx: Any) -> Any:
 
 def _sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums over the axes along which an input of `shape` was broadcast."""
+    if prod(g.shape) == prod(shape):  # they were of size 1
+        return g.reshape(shape)
     extra = g.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
     if g.dtype.itemsize == 2:

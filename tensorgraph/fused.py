@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tensorgraph import backends
+from tensorgraph.autocast import CASTING, cast
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
 from tensorgraph.operation import count_macs
@@ -42,13 +43,22 @@ def fusable(definition: F) -> F:
 
     @functools.wraps(definition)
     def call(*arrays: Any, **static: Any) -> Any:
-        raw = tuple(a.array if isinstance(a, Tensor) else a for a in arrays)
-        kernel = next((backends.ARRAYS[type(a)].kernel(name) for a in raw if type(a) in backends.ARRAYS), None)
-        if kernel is None:
+        if CASTING:
+            arrays = cast(name, arrays)
+        be, tensor, raw, nodes = None, False, [], []
+        for a in arrays:
+            node = None
+            if isinstance(a, Tensor):
+                a, node, tensor = a.array, a.node, True
+            raw.append(a)
+            nodes.append(node)
+            if be is None:
+                be = backends.ARRAYS.get(type(a))
+        kernel = None if be is None else be.kernel(name)
+        if be is None or kernel is None:
             return definition(*arrays, **static)
-        nodes = tuple(a.node if isinstance(a, Tensor) else None for a in arrays)
-        wanted = tuple(n is not None for n in nodes) if recording() else (False,) * len(nodes)
-        be = backends.backend_for(raw, False)[0]
+        parents = tuple([n for n in nodes if n is not None]) if recording() else ()
+        wanted = tuple([n is not None for n in nodes]) if parents else (False,) * len(nodes)
         try:
             done = kernel(be, *raw, wanted=wanted, **static)
         except Exception as error:
@@ -57,13 +67,12 @@ def fusable(definition: F) -> F:
         if done is None:
             return definition(*arrays, **static)
         y, pullback = done
-        if not any(isinstance(a, Tensor) for a in arrays):
+        if not tensor:
             return y
         y = be.asarray(y)
-        if not any(wanted):
+        if not parents:
             return Tensor(y)
         code, lasti = caller()
-        parents = tuple(n for n in nodes if n is not None)
         plan = _FusedPlan(fused, wanted, static)
         return Tensor(
             y,
@@ -103,7 +112,7 @@ class _FusedPlan(Plan):
         inputs = tuple(n for n, w in zip(arrays, wanted, strict=True) if w)
 
         def pull(g: Any, saved: tuple) -> tuple:  # no method: a plan that holds itself would be a cycle
-            return tuple(gx for gx, w in zip(saved[0](g), wanted, strict=True) if w)
+            return tuple([gx for gx, w in zip(saved[0](g), wanted, strict=True) if w])
 
         super().__init__(fused.name, inputs, ("pullback", *arrays), (), pull)
         self.fused, self.definition, self.wanted, self.static = fused, fused.definition, wanted, static

@@ -48,11 +48,12 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from sys import _getframe
 from types import FunctionType
-from typing import Any, Generic, ParamSpec, TypeAlias, cast, overload
+from typing import Any, Generic, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
 from tensorgraph import backends
+from tensorgraph.autocast import CASTING, NARROW, WIDE, cast
 from tensorgraph.errors import DtypeError, GraphError
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
@@ -219,6 +220,9 @@ class Operation:
         yield f"def {self.name}({self.signature()}):"
         for alias, name in self.aliases.items():
             yield f"    if {alias} is not UNSET: {name} = {alias}"
+        if self.name in NARROW | WIDE and self.forward.__module__.startswith("tensorgraph.ops."):
+            operands = "".join(f"{name}, " for name in self.arrays)
+            yield f"    if CASTING: {operands} = cast({self.name!r}, ({operands}))"
         yield "    tensor = False"
         for name in self.arrays:
             yield f"    if isinstance({name}, Tensor):"
@@ -387,11 +391,11 @@ def _make(operation: Operation) -> Op[...]:
 
     def vjp(**rules: Callable) -> Op[...]:
         operation.add_rules(rules)
-        return cast("Op[...]", function)
+        return function
 
     def macs(rule: Callable[..., int]) -> Op[...]:
         operation.macs = rule
-        return cast("Op[...]", function)
+        return function
 
     function.__name__ = forward.__name__
     function.__qualname__ = forward.__qualname__
@@ -405,7 +409,7 @@ def _make(operation: Operation) -> Op[...]:
     on_new(function)
     if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
-    return cast("Op[...]", function)
+    return function
 
 
 def _variadic(operation: Operation) -> Any:
@@ -441,12 +445,13 @@ def _variadic(operation: Operation) -> Any:
         if not wanted or name not in operation.rules or not recording():
             return Tensor(y)
         known = {name: raw, f"{name}_shape": tuple(a.shape for a in raw), "y": y, **static}
-        saved = tuple(known[asked] for asked in operation.saves((name,)))
+        how = plan(wanted)
+        saved = tuple([known[asked] for asked in how.names])
         code, lasti = caller()
         parents = tuple(node for node in nodes if node is not None)
         return Tensor(
             y,
-            Node(tick(), plan(wanted), parents, saved, code, lasti, current_scope(), y.shape, dtype),
+            Node(tick(), how, parents, saved, code, lasti, current_scope(), y.shape, dtype),
         )
 
     def plan(wanted: tuple[int, ...]) -> Plan:
@@ -596,8 +601,10 @@ _COMMON = {
     "Node": Node,
     "ARRAYS": backends.ARRAYS,
     "PLAIN": backends.PLAIN,
+    "CASTING": CASTING,
     "admit": backends.admit,
     "backend_for": backends.backend_for,
+    "cast": cast,
     "explain": explain,
     "current_scope": current_scope,
     "recording": recording,

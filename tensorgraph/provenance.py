@@ -18,6 +18,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tensorgraph._checkout import CHECKOUT, PACKAGE
+from tensorgraph.autocast import CASTING, cast
 from tensorgraph.errors import (
     ArgumentError,
     AxisError,
@@ -306,10 +307,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def explained(function: F) -> F:
     """For functions composed of operations: errors of their own checks get the lines of their operands too."""
-    names = parameters(function)
+    names, name = parameters(function), function.__name__
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if CASTING:
+            args = cast(name, args)
+            kwargs = dict(zip(kwargs, cast(name, tuple(kwargs.values())), strict=True))
         try:
             return function(*args, **kwargs)
         except TensorgraphError as error:

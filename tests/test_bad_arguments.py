@@ -146,7 +146,7 @@ OPTIMIZER_BAD = {
     "max_iter": POSITIVE, "max_eval": POSITIVE[:-1], "history_size": POSITIVE, "line_search_fn": WORD,
     **dict.fromkeys("nesterov maximize centered amsgrad decoupled_weight_decay".split(), FLAG),
 }  # fmt: skip
-OPTIMIZERS = [name for name in optim.__all__ if name not in ("Optimizer", "lr_scheduler")]
+OPTIMIZERS = [name for name in optim.__all__ if name not in ("GradScaler", "Optimizer", "lr_scheduler")]
 
 
 def weight():

@@ -6,6 +6,7 @@ llvmlite is installed.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import subprocess
@@ -103,6 +104,109 @@ def test_batch_norm_has_second_derivatives(rng):
             (g,) = tg.grad((ops.batch_norm(t, None, None, training=True) ** 3).sum(), [t], create_graph=True)
             found.append(tg.grad((g * g).sum(), t).numpy())
     np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [2, 16, 40])
+def test_sums_over_very_many_rows_keep_their_digits(rng, channels):
+    x = np.maximum(rng.standard_normal((300_000, channels), dtype="f") + 0.3, 0)
+    x[0] += 3  # a first row that tells little about the others
+    image = x.reshape(3, 250, 400, channels).transpose(0, 3, 1, 2)
+    exact, axis = image.astype("d"), (0, 2, 3)
+    mean, _, var = cpu.mean_and_variance(image, axis)
+    leaves = [tg.ones(channels, requires_grad=True), tg.zeros(channels, requires_grad=True)]
+    y = ops.batch_norm(tg.tensor(image), None, None, *leaves, training=True)
+    of_weight, of_bias = (g.numpy() for g in tg.grad(y, leaves, tg.tensor(image)))
+    normal = (exact - exact.mean(axis, keepdims=True)) / np.sqrt(exact.var(axis, keepdims=True) + 1e-5)
+    for name, found, expected in (
+        ("mean and variance: mean", mean, exact.mean(axis, keepdims=True)),
+        ("mean and variance: variance", var, exact.var(axis, keepdims=True)),
+        ("sum", cpu.sum(image, axis), exact.sum(axis)),
+        ("mean", cpu.mean(image, axis), exact.mean(axis)),
+        ("sum of products", cpu.dot_along(image, image, axis), (exact * exact).sum(axis, keepdims=True)),
+        ("gradient of the bias", of_bias, exact.sum(axis)),
+        ("gradient of the weight", of_weight, (exact * normal).sum(axis)),
+    ):
+        assert np.abs(found - expected).max() <= 2e-6 * np.abs(expected).max(), name
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_infinite_sums_stay_infinite(value):
+    x = np.ones((4, 8, 50, 60), "f").transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    x[2, 3, 4, 5] = value
+    t = [tg.ones(8, requires_grad=True), tg.zeros(8, requires_grad=True)]
+    y = ops.batch_norm(tg.tensor(np.ones_like(x)), None, None, *t, training=True)
+    bias = tg.grad(y, t, tg.tensor(x))[1].numpy()
+    np.testing.assert_array_equal(bias, [12000] * 3 + [value] + [12000] * 4)
+    np.testing.assert_array_equal(cpu.sum(x, (0, 2, 3)), bias)
+
+
+UNITS = {
+    "gelu": lambda x: x / 2 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", UNITS)
+def test_smooth_units(rng, name, layout):
+    x = LAYOUTS[layout](np.concatenate([rng.standard_normal((2, 5, 50, 60)), rng.uniform(-120, 120, (1, 5, 50, 60))]))
+    x = x.astype("f", order="K")
+    f = getattr(ops, name)
+    close(both(lambda: gradients(f, x)), 2e-6)
+    np.testing.assert_allclose(f(tg.tensor(x)).numpy(), UNITS[name](x.astype("d")), rtol=5e-7, atol=5e-7)
+    for a, b in both(lambda: gradients(f, np.array([np.nan, 0.0, -0.0] + 9 * [1e30, -1e30], "f"))):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@needs_kernels
+def test_softplus_to_a_few_units_in_the_last_place(rng):
+    x = rng.uniform(-80, 80, 1 << 16).astype("f")
+    np.testing.assert_allclose(cpu.softplus(x), np.logaddexp(0, x.astype("d")), rtol=5e-7)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mean_of_whole_images(rng, layout):
+    x = LAYOUTS[layout](rng.integers(-9, 9, (3, 5, 8, 8)).astype("f"))
+    for a, b in both(lambda: gradients(lambda x: ops.adaptive_avg_pool2d(x, 1), x)):
+        np.testing.assert_array_equal(a, b)
+
+
+@needs_kernels
+@pytest.mark.parametrize("shape", [(1, 5), (3, 16), (70, 37), (2, 3, 4, 100), (300, 21), (2, 5000)])
+def test_along_rows(rng, shape):
+    x, w, b = rng.standard_normal(shape).astype("f") * 4 + 3, *rng.standard_normal((2, shape[-1])).astype("f")
+    close(both(lambda: gradients(lambda x: ops.softmax(x, -1), x)), 2e-6)
+    close(both(lambda: gradients(lambda x, w, b: ops.layer_norm(x, w.shape, w, b), x, w, b)), 2e-4)
+    close(both(lambda: gradients(lambda x: ops.layer_norm(x, x.shape[-1:]), x)), 2e-5)
+    close(both(lambda: gradients(lambda x, w: ops.layer_norm(x, w.shape, w), x, w)), 2e-4)
+    if len(shape) == 2:
+        labels = rng.integers(0, shape[1], shape[0])
+        for settings in ({}, {"label_smoothing": 0.1}, {"weight": np.abs(w)}):
+            close(both(lambda s=settings: gradients(lambda x: ops.cross_entropy(x, labels, **s), x)), 2e-5)
+
+
+@needs_kernels
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_rows_that_hold_infinity_or_no_number():
+    x = np.zeros((6, 40), "f")
+    x[0, 3], x[1, 4], x[2, 5], x[3], x[4, :39] = np.nan, np.inf, -np.inf, -np.inf, -np.inf
+    close(both(lambda: [cpu.softmax(x, -1)]), 1e-6)
+    close(both(lambda: cpu.exp_rows(x)), 1e-6)
+    close(both(lambda: gradients(lambda x: ops.layer_norm(x, (40,)), x)), 1e-6)
+
+
+@needs_kernels
+def test_softmax_has_second_derivatives(rng):
+    x = rng.standard_normal((3, 1500)).astype("f")
+    found = []
+    for allowed in (True, False):
+        with tg.kernels(allowed):
+            t = tg.tensor(x, requires_grad=True)
+            (g,) = tg.grad((ops.softmax(t) ** 2).sum(), [t], create_graph=True)
+            found.append(tg.grad((g * t).sum() * 1e3, t).numpy())
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
 
 
 @needs_kernels

@@ -39,7 +39,7 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(threads, "HOP", 0)
     monkeypatch.setattr(products, "SMALL", 0)
     monkeypatch.setattr(sums, "LARGE", 0)
-    monkeypatch.setattr(sums, "BLOCK", 3)
+    monkeypatch.setattr(sums, "RUN", 3)
     monkeypatch.setattr(blas, "_THREADS", 2)
     tiles.plan.cache_clear()
     yield

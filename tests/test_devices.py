@@ -5,6 +5,7 @@ What a machine with a GPU answers is played by a module in the place of CuPy.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import time
@@ -60,8 +61,8 @@ class Array(np.ndarray):
         return Device(self.number)
 
 
-def asarray(array):
-    made = np.array(array).view(Array)
+def asarray(array, order):
+    made = np.array(array, order=order).view(Array)
     made.number = Device.current
     return made
 
@@ -69,6 +70,8 @@ def asarray(array):
 @pytest.fixture
 def cupy(monkeypatch):
     """A CuPy with two GPUs, of which a test may break a part."""
+    with contextlib.suppress(ImportError):
+        import cupyx  # noqa: F401  # a real one, if any, must not meet the other in its first import
     fake = ModuleType("cupy")
     runtime = SimpleNamespace(
         CUDARuntimeError=Refusal, getDeviceCount=lambda: 2, driverGetVersion=lambda: 13000,
@@ -211,6 +214,43 @@ def test_tensors_go_where_they_are_sent(cupy):
     tg.set_default_device("cuda:1")
     assert Device.current == 1 and tg.zeros(2).device == "cuda:1"
     assert tg.zeros(2, device="cuda").device == "cuda:0"
+
+
+def test_the_memory_and_the_queue_of_a_device(cupy):
+    asked = []
+    pool = SimpleNamespace(
+        used_bytes=lambda: 100 + Device.current, total_bytes=lambda: 200 + Device.current,
+        free_all_blocks=lambda: asked.append(("freed", Device.current)),
+    )  # fmt: skip
+    cupy.get_default_memory_pool = lambda: pool
+    cupy.cuda.runtime.deviceSynchronize = lambda: asked.append(("waited", Device.current))
+    assert tg.cuda.is_available() and tg.cuda.device_count() == 2
+    assert (tg.cuda.memory_allocated(), tg.cuda.memory_allocated("cuda:1")) == (100, 101)
+    assert tg.cuda.memory_reserved("cuda:1") == 201
+    tg.cuda.synchronize("cuda:1")
+    tg.cuda.empty_cache()
+    assert asked == [("waited", 1), ("freed", 0)] and Device.current == 0
+    here, there = tg.ones(1000), tg.ones(1000, device="cuda:1")
+    report = tg.cuda.memory_report()
+    assert {row.device for row in report.rows} == {"cuda:1"} and report.total >= there.nbytes == here.nbytes
+
+
+def test_without_a_gpu_there_is_nothing_to_ask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(backend, "_backend", None)
+    assert not tg.cuda.is_available() and tg.cuda.device_count() == 0
+    assert tg.cuda.memory_report().total == 0
+    for ask in (tg.cuda.synchronize, tg.cuda.memory_allocated, tg.cuda.memory_reserved, tg.cuda.empty_cache):
+        assert "CuPy is not installed" in refusal(ask)
+
+
+def test_the_front_asks_the_same(cupy):
+    import tensorgraph.torch as torch
+
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(used_bytes=lambda: 100 + Device.current)
+    assert torch.cuda.device_count() == 2 and torch.cuda.memory_allocated(1) == 101
+    torch.cuda.set_device(1)
+    assert torch.cuda.current_device() == 1 and torch.cuda.memory_allocated() == 101
 
 
 def test_an_unknown_device():

@@ -72,6 +72,33 @@ def test_forward_and_backward(case, fence):
         )
 
 
+LOOKS_AT_VALUES = {
+    "AdaptiveMaxPool1d", "AdaptiveMaxPool3d", "BCELoss", "CTCLoss", "CharRNN", "CrossEntropyLoss", "Embedding",
+    "GaussianNLLLoss", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "MultiLabelMarginLoss", "MultiMarginLoss",
+    "NLLLoss",
+}  # fmt: skip
+"""what waits for the device in a step, to check indices, labels or a range of values; docs/gpu.md says so"""
+
+
+def test_most_steps_never_wait_for_the_device(fence, monkeypatch):
+    waits: list[int] = []
+    real = type(fence).to_host
+    monkeypatch.setattr(type(fence), "to_host", lambda self, array: waits.append(array.size) or real(self, array))
+    waiting = set()
+    for case, (name, _, _) in enumerate(CASES):
+        run(case, "fence")
+        waiting |= {name} if waits else set()
+        waits.clear()
+    assert waiting <= LOOKS_AT_VALUES
+    model, (images, labels) = network().to(device="fence"), (tg.tensor(a).to(device="fence") for a in pictures())
+    optimizer = nn.optim.AdamW(model.parameters())
+    loss = nn.CrossEntropyLoss()(model(images), labels)
+    loss.backward()
+    nn.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    assert len(waits) == 2  # the labels' range
+
+
 def test_every_layer_and_loss_has_a_case():
     covered = {name for name, _, _ in CASES}
     assert {*nn.layers.__all__, *nn.losses.__all__} - covered == set()
@@ -129,7 +156,7 @@ def trained(device: str, kind: str, schedule: str, steps: int = 3) -> dict[str, 
 OPTIMIZERS = [name for name in nn.optim.__all__ if name not in ("Optimizer", "lr_scheduler", "GradScaler")]
 
 
-@pytest.mark.parametrize("kind, schedule", zip(OPTIMIZERS, 3 * list(SCHEDULES), strict=False))
+@pytest.mark.parametrize("kind, schedule", list(zip(OPTIMIZERS, 3 * list(SCHEDULES), strict=False)))
 def test_training(kind, schedule, fence):
     expected, got = trained("cpu", kind, schedule), trained("fence", kind, schedule)
     for name, value in expected.items():

@@ -305,3 +305,45 @@ def test_numpy_memory_is_shared_only_where_it_is_said():
     x = tg.tensor(data, requires_grad=True)
     assert np.shares_memory(x.detach().numpy(), x.array)
     assert not np.shares_memory(x.clone().detach().numpy(), x.array)
+
+
+# ---- gradients are handed over, not copied -------------------------------------------------------------------------
+def test_a_gradient_that_nobody_else_holds_is_not_copied():
+    made = []
+
+    @tg.op
+    def twice(be, x):
+        return 2 * x
+
+    def rule(g):
+        gradient = 2 * g
+        made.append(gradient.__array_interface__["data"])
+        return gradient
+
+    twice.vjp(x=rule)
+    x = leaf(1000)
+    twice(x).sum().backward()
+    assert x.grad.array.__array_interface__["data"] == made[0]
+    (g,) = tg.grad(twice(x).sum(), [x])
+    assert g.array.__array_interface__["data"] == made[1]
+
+
+def test_a_gradient_that_somebody_else_holds_is_copied():
+    seed = tg.ones(4)
+    x = leaf()
+    (x + 0.0).backward(seed)
+    assert not np.shares_memory(x.grad.array, seed.array)
+    held = []
+
+    @tg.op
+    def same(be, x):
+        return x.copy()
+
+    def rule(g):
+        held.append(g)
+        return g
+
+    same.vjp(x=rule)
+    x = leaf()
+    (same(x) * 3.0).sum().backward()
+    assert not np.shares_memory(x.grad.array, held[0])

@@ -15,7 +15,9 @@ from tensorgraph.nn import optim
 from tensorgraph.nn.optim import lr_scheduler
 from tests.fence import FenceArray
 
-ALL = [getattr(optim, name) for name in optim.__all__ if name not in ("LBFGS", "Optimizer", "lr_scheduler")]
+ALL = [
+    getattr(optim, name) for name in optim.__all__ if name not in ("GradScaler", "LBFGS", "Optimizer", "lr_scheduler")
+]
 
 
 def leaf(*values, dtype=np.float64):

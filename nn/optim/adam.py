@@ -50,6 +50,8 @@ class Adam(Adaptive):
             ),
         )
 
+    _kernel = "adam"
+
     def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
         names = ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"])
         return dict.fromkeys(names, 0.0)
@@ -185,6 +187,8 @@ class NAdam(Adam):
             ),
         )
 
+    _kernel = ""
+
     def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
@@ -240,6 +244,8 @@ class RAdam(Adam):
                 l1_decay=l1_decay,
             ),
         )
+
+    _kernel = ""
 
     def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}

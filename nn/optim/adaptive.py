@@ -130,6 +130,8 @@ class RMSprop(Adaptive):
             ),
         )
 
+    _kernel = "rmsprop"
+
     def _starts(self, group: Mapping[str, Any]) -> dict[str, float]:
         names = ("square_avg", *["grad_avg"] * group["centered"], *["momentum_buffer"] * bool(group["momentum"]))
         return dict.fromkeys(names, 0.0)

@@ -65,6 +65,9 @@ class Optimizer:
     _numbers: Mapping[str, Callable[[Any], Any]] = {"step": int}
     """names in the state that are numbers, with what makes them of a saved value"""
 
+    _kernel = ""
+    """what backends call the step where they may compute it in one pass (backends/updates.py)"""
+
     _elementwise = True
     """whether every element moves by itself; `_update` then gets vectors, pieces of one or several parameters"""
 
@@ -164,7 +167,7 @@ class Optimizer:
     def _apply(self, pack: Pack, group: Mapping[str, Any], gradients: list[Any]) -> None:
         numbers = dict(pack.numbers)
         self._advance(numbers, group)
-        for p, g, arrays in pack.pieces(gradients, self._vector):
+        for p, g, arrays in pack.pieces(gradients, self._vector, self._kernel):
             if group.get("l1_decay"):
                 g = self._with_l1(pack.be, p, g, group)
             self._update(pack.be, p, g, {**arrays, **numbers, "fresh": pack.fresh}, group)

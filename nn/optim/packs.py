@@ -79,10 +79,11 @@ class Pack:
         return gradients
 
     def pieces(
-        self, gradients: Sequence[Any], scratch: Callable[..., Any]
+        self, gradients: Sequence[Any], scratch: Callable[..., Any], kernel: str
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """(p, g, arrays) of every piece, to be updated in turn: vectors, with the parameters' new values put back.
 
+        Pieces are blocks unless the backend does the step `kernel` in one pass.
         Complex numbers count as pairs of real ones. With `whole`, the one parameter in its own shape.
         """
         be, arrays = self.be, self.arrays
@@ -100,6 +101,8 @@ class Pack:
             g = g if g.dtype == p.dtype else g.astype(p.dtype)
         flat_p, flat_g, vectors = _real(p), _real(g), {name: _real(v) for name, v in self.vectors.items()}
         step = be.block if be.block and flat_p.size > be.block else 0
+        if step and be.in_one_pass(kernel, flat_p, len(vectors)):
+            step = 0
         if not step:
             yield flat_p, flat_g, vectors
         for start in range(0, flat_p.size if step else 0, step or 1):

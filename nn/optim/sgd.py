@@ -49,6 +49,7 @@ class SGD(Optimizer):
         )
 
     _numbers: Mapping[str, Any] = {}
+    _kernel = "sgd"
 
     def _check(self, group: Mapping[str, Any]) -> None:
         for name in ("lr", "momentum", "weight_decay"):

@@ -10,15 +10,16 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from tensorgraph import ops
+from tensorgraph.autocast import autocast as mixed
 from tensorgraph.errors import ArgumentError, DtypeError, MissingDataError, StateDictError, sig
 from tensorgraph.mode import no_grad
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn.module import Module
-from tensorgraph.nn.optim import LBFGS, Optimizer
+from tensorgraph.nn.optim import LBFGS, GradScaler, Optimizer
 from tensorgraph.nn.train.callback import Callback
 from tensorgraph.nn.train.checkpoint import read_checkpoint, restore, save_checkpoint
 from tensorgraph.nn.train.interrupts import Interrupts
@@ -42,7 +43,7 @@ class Trainer:
         history = trainer.fit(loader, epochs=10, validation=held_out)
 
     A batch is a tuple of inputs with the target behind them. Override `compute(batch)` for batches or losses of another
-    kind.
+    kind. `autocast="float16"` is mixed precision (`tensorgraph.autocast`), with `scaler=nn.optim.GradScaler()`.
 
     Raises DtypeError: a part that is of another kind; ArgumentError: an optimiser of other parameters.
     """
@@ -56,6 +57,8 @@ class Trainer:
         metrics: Mapping[str, Metric] | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
+        autocast: str | None = None,
+        scaler: GradScaler | None = None,
     ):
         for name, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
@@ -76,6 +79,10 @@ class Trainer:
                 "Trainer: the optimiser holds no parameter of the model",
                 hint="make it from model.parameters() of this very model",
             )
+        if scaler is not None and isinstance(optimizer, LBFGS):
+            raise ArgumentError("Trainer: LBFGS compares losses, which a scaler would change", hint="scaler=None")
+        self.precision = nullcontext() if autocast is None else mixed(autocast)
+        self.scaler = GradScaler(enabled=False) if scaler is None else scaler
         self.model, self.loss_fn, self.optimizer = model, loss, optimizer
         self.metrics = {"loss": Mean(), **(metrics or {})}
         self.history = History()
@@ -194,9 +201,11 @@ class Trainer:
         def forward_and_backward() -> Any:
             nonlocal output, target
             self.optimizer.zero_grad()
-            output, target, loss = self.compute(batch)
+            with self.precision:
+                output, target, loss = self.compute(batch)
             self.loss = _detached(loss)
-            loss.backward()
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
             self._call("on_gradients")
             return loss
 
@@ -205,7 +214,8 @@ class Trainer:
         else:
             forward_and_backward()
             if not self.skip:
-                self.optimizer.step()
+                self.scaler.step(self.optimizer)
+            self.scaler.update()
         self.batch += 1
         self.step += 1
         if not self.skip:
@@ -245,7 +255,8 @@ class Trainer:
         empty = True
         with _evaluating(self.model):
             for batch in loader:
-                output, target, loss = self.compute(batch)
+                with self.precision:
+                    output, target, loss = self.compute(batch)
                 self._count(metrics, output, target, _detached(loss))
                 empty = False
         if empty:
@@ -261,7 +272,8 @@ class Trainer:
         with _evaluating(self.model):
             for batch in loader:
                 inputs = batch[:-1] if isinstance(batch, (tuple, list)) else [batch]
-                outputs.append(self.model(*inputs))
+                with self.precision:
+                    outputs.append(self.model(*inputs))
         if not outputs:
             raise ArgumentError(f"Trainer.predict: the loader {sig(loader)} has no batches")
         return ops.concat(outputs)
@@ -270,6 +282,8 @@ class Trainer:
     def parts(self) -> dict[str, Any]:
         """Everything that a checkpoint holds: `save_checkpoint(path, **trainer.parts())`."""
         parts: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "trainer": self}
+        if self.scaler.is_enabled():
+            parts["scaler"] = self.scaler
         for name, loader in (("loader", self.loader), ("validation", self.validation)):
             if hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
                 parts[name] = loader

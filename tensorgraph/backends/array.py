@@ -67,10 +67,6 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     def use(self, device: str) -> None:
         """Makes a device the one on which this thread computes; there is but one CPU."""
 
-    def pinned(self, array: np.ndarray) -> np.ndarray:
-        """A NumPy array with the same values in memory that the device reads fastest; itself where that is any."""
-        return array
-
     @abstractmethod
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         """First byte of `array` and the byte behind its last one."""

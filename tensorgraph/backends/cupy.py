@@ -40,12 +40,16 @@ class CupyBackend(Backend):
 
     def from_host(self, array: np.ndarray, device: str = "cuda") -> Any:
         """The copy is queued: CuPy puts the values into page-locked memory first, and keeps that until they are up."""
-        with self.xp.cuda.Device(number_of(device)):
-            return self.xp.asarray(array)
+        with self.on(device):
+            return self.xp.asarray(array, order="C")
+
+    def on(self, device: str) -> Any:
+        """A block in which this thread computes on a device."""
+        return self.xp.cuda.Device(number_of(device))
 
     def use(self, device: str) -> None:
         """Makes a device the one on which this thread computes."""
-        self.xp.cuda.Device(number_of(device)).use()
+        self.on(device).use()
 
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         return self.xp.byte_bounds(array)
@@ -57,11 +61,11 @@ class CupyBackend(Backend):
             return super().lapack(name, *arrays, **options)
 
     def stream(self, seed: int, device: str) -> Any:
-        return PhiloxStream(seed, self.xp, partial(self._philox, number_of(device)))
+        return PhiloxStream(seed, self.xp, partial(self._philox, device))
 
-    def _philox(self, device: int, key: int, start: int, blocks: int) -> Any:
+    def _philox(self, device: str, key: int, start: int, blocks: int) -> Any:
         """`philox` in one kernel."""
-        with self.xp.cuda.Device(device):
+        with self.on(device):
             y = self.xp.empty(4 * blocks, dtype=np.uint32)
             if blocks:
                 kernel = self.xp.RawKernel(KERNEL, "philox")  # CuPy keeps what it has compiled

@@ -54,13 +54,16 @@ def cross_entropy(
         valid = labels != ignore_index
         labels = be.where(valid, labels, 0)
     rows = be.arange(n)
-    e = x - be.max(x, axis=1, keepdims=True)
-    score = e[rows, labels]
     mean_score = None
     if label_smoothing:
+        e = x - be.max(x, axis=1, keepdims=True)
+        score = e[rows, labels]
         mean_score = be.sum(e, axis=1) / classes if weight is None else be.matmul(e, weight) / classes
-    be.exp(e, out=e)
-    z = be.sum(e, axis=1)
+        be.exp(e, out=e)
+        z = be.sum(e, axis=1)
+    else:
+        e, top, z = be.exp_rows(x)
+        score = x[rows, labels] - top
     log_z = be.log(z)
     loss = log_z - score
     of_labels = None if weight is None else weight[labels]

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
-from tensorgraph.backends.numpy_kernels.elementwise import flat
+from tensorgraph.backends.numpy_kernels.elementwise import exp_rows, flat, softmax, softmax_slope, unit
 from tensorgraph.backends.numpy_kernels.normalization import standardize
 from tensorgraph.backends.numpy_kernels.recurrence import lstm
 from tensorgraph.mode import kernels_allowed
@@ -29,7 +29,9 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
 
     def __init__(self) -> None:
         super().__init__()
+        self.add_kernel("gelu", unit("gelu"))
         self.add_kernel("lstm", lstm)
+        self.add_kernel("silu", unit("silu"))
         self.add_kernel("standardize", standardize)
 
     def device_of(self, array: Any) -> str:
@@ -66,6 +68,31 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
             if y is not None:
                 return y
         return super().sigmoid(x)
+
+    def ndtr(self, x: Any) -> Any:
+        """Probability that a standard normal variable is below x; in float32 and less to 1e-7 absolute precision."""
+        y = flat("ndtr", (x,)) if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed() else None
+        return super().ndtr(x) if y is None else y
+
+    def softplus(self, x: Any) -> Any:
+        """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which neither overflows nor cancels."""
+        y = flat("softplus", (x,)) if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed() else None
+        return super().softplus(x) if y is None else y
+
+    def softmax(self, x: Any, axis: int) -> Any:
+        """exp(x) / sum(exp(x)) along an axis, without overflow."""
+        y = softmax(x, axis) if kernels_allowed() else None
+        return super().softmax(x, axis) if y is None else y
+
+    def softmax_slope(self, g: Any, y: Any, axis: int) -> Any:
+        """(g - sum(g y)) y, the gradient in x where y is softmax(x)."""
+        gx = softmax_slope(g, y, axis) if kernels_allowed() else None
+        return super().softmax_slope(g, y, axis) if gx is None else gx
+
+    def exp_rows(self, x: Any) -> tuple[Any, Any, Any]:
+        """exp(x - top), top and the sums of the first, of the rows of x (rows, columns); top is the largest."""
+        found = exp_rows(x) if kernels_allowed() else None
+        return super().exp_rows(x) if found is None else found
 
     def clip(self, x: Any, low: Any, high: Any) -> Any:
         """`numpy.clip`, without the time that it takes to look at its arguments where that is most of it."""

@@ -93,6 +93,28 @@ class Reduction:
             xp.where(nothing, -float("inf"), xp.log(xp.where(nothing, 1, total)) + top.reshape(total.shape)), x
         )
 
+    def shifted(self, x: Any, axis: int) -> Any:
+        """x minus its maximum along the axis, in memory of its own: exp of it cannot overflow."""
+        return self.xp.asarray(x - self.max(x, axis, True)) if x.size else x.copy()
+
+    def softmax(self, x: Any, axis: int) -> Any:
+        """exp(x) / sum(exp(x)) along an axis, without overflow."""
+        y = self.shifted(x, axis)
+        self.xp.exp(y, out=y)
+        y /= self.sum(y, axis, True)
+        return y
+
+    def softmax_slope(self, g: Any, y: Any, axis: int) -> Any:
+        """(g - sum(g y)) y, the gradient in x where y is softmax(x)."""
+        return (g - self.sum(g * y, axis, True)) * y
+
+    def exp_rows(self, x: Any) -> tuple[Any, Any, Any]:
+        """exp(x - top), top and the sums of the first, of the rows of x (rows, columns); top is the largest."""
+        top = self.max(x, 1)
+        e = x - top[:, None]
+        self.xp.exp(e, out=e)
+        return e, top, self.sum(e, 1)
+
     def norm2(self, x: Any, axis: Any, keepdims: bool) -> Any:
         """Root of the sum of |x|^2."""
         wide = _wide(x)

@@ -16,6 +16,13 @@ class Updates:
 
     xp: Any
 
+    def in_one_pass(self, step: str, p: Any, remembered: int) -> bool:
+        """Whether a step ("sgd", "rmsprop", "adam") on p and so many arrays beside it reads and writes them once.
+
+        Then it is best given whole arrays; otherwise pieces that stay in the cache from one pass to the next.
+        """
+        return False
+
     def descent(self, p: Any, g: Any, decay: float, maximize: bool, out: Any) -> Any:
         """What is descended along: g, turned round where something is maximised, plus decay * p; g itself or `out`."""
         if decay:

@@ -22,7 +22,6 @@ from tensorgraph.data.sampler import BatchSampler, RandomSampler, Sampler, Seque
 from tensorgraph.data.worker import Task
 from tensorgraph.errors import ArgumentError, DtypeError, StateDictError, WorkerError
 from tensorgraph.generator import Generator, default_generator, generator_for
-from tensorgraph.tensor import Tensor
 
 __all__ = ["DataLoader", "batches"]
 
@@ -36,8 +35,8 @@ class DataLoader:
     left out with `drop_last=True`; `batch_size=None` hands out single samples. `collate_fn(samples)` makes one batch
     of a list of samples (`collate` unless said). `transform(*entries)` then changes the batch, on NumPy arrays: the
     augmentations of this package, or a function; when it has a parameter `rng`, it gets the `SampleRandom` of the
-    batch. `device`: where the batches go; `pin_memory=True` puts them into page-locked memory first (a GPU copies from
-    there without waiting; without a GPU nothing happens; it has not run on a GPU yet).
+    batch. `device`: where the batches go; the copies to a GPU are queued, from page-locked memory, so `pin_memory` is
+    accepted and changes nothing.
 
     Order: `shuffle=True`, or a `sampler` (indices), or a `batch_sampler` (lists of indices). With a `seed` (an
     integer) order and random augmentation of epoch k depend on the two alone, whatever is drawn elsewhere and however
@@ -115,7 +114,6 @@ class DataLoader:
         self.device = device
         self.collate_fn, self.transform = collate_fn, transform
         self.pin_memory = pin_memory
-        self._pinned = _pinning(device) if pin_memory else None
         self.num_workers = whole(num_workers, "DataLoader", "num_workers")
         self.workers, self.persistent_workers, self.worker_init_fn = workers, persistent_workers, worker_init_fn
         self.timeout = float(timeout)
@@ -290,9 +288,6 @@ class DataLoader:
         return self.__dict__ | {"_pool": None, "_running": None}
 
     def _placed(self, batch: Any) -> Any:
-        if self._pinned is not None:
-            pinned = self._pinned
-            batch = mapped(lambda t: Tensor(pinned(t.array)) if type(t.array) is np.ndarray else t, batch)
         return batch if self.device is None else mapped(lambda t: t.to(device=self.device), batch)
 
     def _begin(self) -> _Plan:
@@ -387,11 +382,6 @@ def _context(method: str | None) -> Any:
             f"DataLoader: unknown multiprocessing_context {method!r}",
             hint=f"here: {', '.join(multiprocessing.get_all_start_methods())}",
         ) from None
-
-
-def _pinning(device: str | None) -> Callable[[np.ndarray], np.ndarray]:
-    """How the device that batches go to, or the first GPU, wants memory to be."""
-    return backends.get(device or next((name for name in backends.devices() if name != "cpu"), "cpu")).pinned
 
 
 def batches(

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tensorgraph.backends.compiled import calls
 from tensorgraph.backends.compiled.table import SIGNATURES
 
 __all__ = ["Kernels", "cache_folder", "kernels", "why_not"]
@@ -37,13 +40,23 @@ class Kernels:
         self.cpu, self.width, self.registers = machine.cpu, machine.width, machine.registers
         self._engine = machine.load(folder)  # owns the code
         self._functions: dict[str, Callable[..., None]] = {}
+        self._entries: dict[str, int] = {}
         for name, (integers, floats) in SIGNATURES.items():
-            if self._engine.get_function_address(name):
-                types = [ctypes.c_int64] * integers + [ctypes.c_float] * floats
-                self._functions[name] = ctypes.CFUNCTYPE(None, *types)(self._engine.get_function_address(name))
+            entry = self._engine.get_function_address(calls.ENTRY(name))
+            if entry:
+                self._entries[name], self._functions[name] = entry, calls.caller(entry, integers, floats)
+        self._program = calls.function(self._engine.get_function_address(calls.PROGRAM))
 
     def __getitem__(self, name: str) -> Callable[..., None]:
         return self._functions[name]
+
+    def entry(self, name: str) -> int:
+        """The address of a kernel's entry (calls.py), for programs."""
+        return self._entries[name]
+
+    def run(self, program: np.ndarray) -> None:
+        """Runs kernels one after the other: program (calls, 2) int64, addresses of entries and of their arguments."""
+        self._program(address(program), len(program))
 
 
 def kernels() -> Kernels | None:
@@ -88,6 +101,20 @@ def cache_folder() -> Path:
     return Path(base) / "tensorgraph"
 
 
-def address(array: Any) -> int:
-    """Where the first element of an array is."""
+def _said(array: Any) -> int:
+    """The address as NumPy says it, in a dictionary that takes longer to make than many a kernel runs."""
     return array.__array_interface__["data"][0]
+
+
+def _read(array: Any, word: Any = ctypes.c_size_t.from_address, head: int = object.__basicsize__) -> int:
+    """The first field of an array behind the head of every object: NumPy's binary interface fixes that it is this."""
+    return word(id(array) + head).value
+
+
+def _choose() -> Callable[[Any], int]:
+    probe = np.empty(8, dtype=np.float32)[3:]
+    return _read if sys.implementation.name == "cpython" and _read(probe) == _said(probe) else _said
+
+
+address: Callable[[Any], int] = _choose()
+"""Where the first element of an array of NumPy is."""

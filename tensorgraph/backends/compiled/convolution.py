@@ -47,7 +47,8 @@ class Packed:
             whole[:, :, :K] = w
             w = whole
         self.w = np.ascontiguousarray(w.reshape(R, taps, self.blocks, size).transpose(2, 0, 1, 3))
-        self._kernel = kernels[f"correlate_{pixels}_{vectors}"]
+        name = f"correlate_{pixels}_{vectors}"
+        self._kernel, self.entry = kernels[name], kernels.entry(name)
         self._places = address(self.w), address(self.bias)
 
     def correlate(self, y: np.ndarray, x: np.ndarray, how: Any) -> None:
@@ -66,12 +67,12 @@ class Packed:
             below, below, beside, 0,
         )  # fmt: skip
 
-    def add(self, y: int, x: int, rows: int, y_step: int, x_step: int) -> None:
-        """y += x @ w for matrices at these addresses, their rows so far apart, and w of one kernel row."""
+    def add(self, y: int, x: int, rows: int, y_step: int, x_step: int) -> tuple[int, ...]:
+        """What the entry wants for y += x @ w: matrices at these addresses, their rows so far apart, one kernel row."""
         taps = self.w.shape[2]
-        self._kernel(
+        return (
             y, x, *self._places, self.K, self.blocks, 1, 1, 1, rows, 1, 1, taps, 0, 0, y_step, 0, 0, x_step, 0, 0, 0, -1
-        )
+        )  # fmt: skip
 
 
 def add_weight(kernels: Kernels, total: np.ndarray, x: np.ndarray, g: np.ndarray, how: Any) -> None:

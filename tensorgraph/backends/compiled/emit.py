@@ -151,6 +151,10 @@ class Code:
         store = self.function(name, ir.VoidType(), [kind, pointer.type, INT32, mask.type])
         self.build.call(store, [value.ir, pointer, INT32(size), mask])
 
+    def store_one(self, value: Value, pointer: Any) -> None:
+        """Writes the first lane."""
+        self.build.store(self.build.extract_element(value.ir, INT32(0)), pointer)
+
     def spread(self, pointer: Any) -> Value:
         """The one number at a pointer, everywhere."""
         return self.splat(self.build.load(pointer))
@@ -256,6 +260,11 @@ class Value:
     def with_sign(self, of: Value) -> Value:
         """The same size with the sign of another value."""
         return self.code.call("copysign", self, of)
+
+    def swapped(self, step: int) -> Value:
+        """Lane i holds what lane i with the bit `step` changed held."""
+        order = ir.Constant(ir.VectorType(INT32, self.code.width), [i ^ step for i in range(self.code.width)])
+        return Value(self.code, self.code.build.shuffle_vector(self.ir, self.ir, order))
 
     def power_of_two(self) -> Value:
         """2^self for integers from -126 to 127, by its bits; anything for NaN.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tensorgraph.backends.compiled.emit import where
-from tensorgraph.backends.compiled.maths import sigmoid, tanh
+from tensorgraph.backends.compiled.maths import exp, log1p_of_fraction, ndtr, sigmoid, tanh
 
 __all__ = [
     "adam",
+    "gelu",
+    "gelu_slope",
     "lstm",
     "lstm_back",
     "moments",
+    "ndtr",
     "normalized",
     "normalized_slope",
     "normalized_sums",
@@ -21,6 +25,9 @@ __all__ = [
     "sgd",
     "sgd_momentum",
     "sigmoid",
+    "silu",
+    "silu_slope",
+    "softplus",
 ]
 
 
@@ -31,6 +38,28 @@ def relu(x: Any) -> Any:
 
 def relu_slope(g: Any, y: Any) -> Any:
     return where(y > 0.0, g, 0.0)
+
+
+# ---- smooth units ---------------------------------------------------------------------------------------------------
+def gelu(x: Any) -> Any:
+    return x * ndtr(x)
+
+
+def gelu_slope(g: Any, x: Any) -> Any:
+    return g * (x * exp(x * x * -0.5)).times_plus(1 / math.sqrt(2 * math.pi), ndtr(x))
+
+
+def silu(x: Any) -> Any:
+    return x * sigmoid(x)
+
+
+def silu_slope(g: Any, x: Any) -> Any:
+    y = sigmoid(x)
+    return g * (x * (y - y * y) + y)
+
+
+def softplus(x: Any) -> Any:
+    return where(x < 0.0, 0.0, x) + log1p_of_fraction(exp(-abs(x)))
 
 
 # ---- normalisation along the rows -----------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from typing import Any
 
 from tensorgraph.backends.compiled.emit import BYTE, Code, Value, where
 
-__all__ = ["column_sums", "each", "max_pool", "max_put"]
+__all__ = ["column_sums", "each", "max_pool", "max_put", "vectors"]
 
 
-def _vectors(code: Code, count: Any, body: Callable[[Any, Any], None]) -> None:
+def vectors(code: Code, count: Any, body: Callable[[Any, Any], None]) -> None:
     """Calls `body(i, mask)` for every vector of `count` numbers, without a mask, and for the masked rest."""
     build, width = code.build, code.width
     rest = build.and_(count, code.int(width - 1))
@@ -47,8 +47,16 @@ def each(
             for o, value in zip(outputs, found if isinstance(found, tuple) else (found,), strict=True):
                 code.store(value, code.at(at[o], i), mask)
 
-        _vectors(code, code[sizes[-1]], body)
+        vectors(code, code[sizes[-1]], body)
     code.end()
+
+
+SET = 4
+"""Rows whose columns are summed apart: the processor need not wait, and shorter sums lose fewer digits."""
+
+
+def _cut(values: list, size: int) -> list[list]:
+    return [values[i : i + size] for i in range(0, len(values), size)]
 
 
 def column_sums(
@@ -57,7 +65,8 @@ def column_sums(
     """sums[s, column] += sum over rows of f(*inputs, *params)[s]: inputs (rows, columns), params (columns).
 
     Takes the addresses of inputs, params and sums, then rows, columns, rows of a block, and the inputs' row strides.
-    Sums of a block of rows stay in registers, and the block in the cache for the next columns.
+    Sums of a block of rows stay in registers, and the block in the cache for the next columns. What adding the sum of
+    a block loses to rounding is added to sums[`sums` + s, column]: both together are as good as a sum in double.
     """
     integers = ["rows", "columns", "block", *(f"{o}_0" for o in inputs)]
     code = Code(module, width, name, [*inputs, *params, "sums"], integers)
@@ -69,18 +78,33 @@ def column_sums(
 
         def body(column: Any, mask: Any) -> None:
             fixed = [code.load(code.at(code[p], column), mask) for p in params]
-            places = [code.at(code["sums"], (code["columns"], s), column) for s in range(sums)]
+            places = [code.at(code["sums"], (code["columns"], s), column) for s in range(2 * sums)]
             origin = {o: code.at(code[o], (start, code[f"{o}_0"]), column) for o in inputs}
 
             def row(i: Any, state: list) -> list:
                 found = f(*(code.load(code.at(origin[o], (i, code[f"{o}_0"])), mask) for o in inputs), *fixed)
                 return [total + value for total, value in zip(state, found, strict=True)]
 
-            totals = code.carry(rows, [code.constant(0.0)] * sums, row)
-            for total, place in zip(totals, places, strict=True):
-                code.store(total + code.load(place, mask), place, mask)
+            def set_(i: Any, state: list) -> list:  # rows in sets, each row of a set with totals of its own
+                first = build.mul(i, code.int(SET))
+                numbered = [build.add(first, code.int(j)) for j in range(SET)]
+                return [t for j, n in enumerate(numbered) for t in row(n, state[j * sums : (j + 1) * sums])]
 
-        _vectors(code, code["columns"], body)
+            whole = build.sdiv(rows, code.int(SET))
+            *state, totals = _cut(code.carry(whole, [code.constant(0.0)] * (SET * sums), set_), sums)
+            start_of_rest = build.mul(whole, code.int(SET))
+            rest = build.sub(rows, start_of_rest)
+            totals = code.carry(rest, totals, lambda i, now: row(build.add(i, start_of_rest), now))
+            while state:
+                totals = [a + b for a, b in zip(totals, state.pop(), strict=True)]
+            for total, place, below in zip(totals, places, places[sums:], strict=False):
+                before = code.load(place, mask)
+                after = before + total
+                part = after - before
+                code.store(after, place, mask)
+                code.store((before - (after - part)) + (total - part) + code.load(below, mask), below, mask)
+
+        vectors(code, code["columns"], body)
     code.end()
 
 
@@ -150,7 +174,7 @@ def max_pool(module: Any, width: int, name: str) -> None:
             code.store(best, code.at(code["y"], (y, code["channels"]), c), mask)
             code.store(which, code.at(byte, (y, code["channels"]), c), mask)
 
-        _vectors(code, code["channels"], body)
+        vectors(code, code["channels"], body)
 
     _windows(code, channels)
     code.end()
@@ -176,7 +200,7 @@ def max_put(module: Any, width: int, name: str, apart: bool) -> None:
 
             taps([], tap)
 
-        _vectors(code, code["channels"], body)
+        vectors(code, code["channels"], body)
 
     _windows(code, channels)
     code.end()

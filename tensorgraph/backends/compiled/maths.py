@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from tensorgraph.backends.compiled.emit import where
+from tensorgraph.backends.special import ERF_32
 
-__all__ = ["exp", "polynomial", "sigmoid", "tanh"]
+__all__ = ["exp", "log1p_of_fraction", "ndtr", "polynomial", "sigmoid", "tanh"]
 
 LN2_HIGH = 0.693359375
 LN2_LOW = math.log(2) - LN2_HIGH  # the high part has few digits, so that its multiples are exact
@@ -47,3 +48,19 @@ def tanh(x: Any) -> Any:
     near = (x * square).times_plus(polynomial(square, TANH), x)
     far = (1.0 - 2.0 / (exp(size + size) + 1.0)).with_sign(x)
     return where(size > SMALL, far, near)
+
+
+def ndtr(x: Any) -> Any:
+    """(1 + erf(x / sqrt(2))) / 2, by the quotient of polynomials of `Special.ndtr`; 1e-7 absolute."""
+    t = x * math.sqrt(0.5)
+    t = where(t > 3.95, 3.95, where(t < -3.95, -3.95, t))
+    square, (above, below) = t * t, ERF_32
+    y = t * polynomial(square, above) / polynomial(square, below)
+    y = where(y > 1.0, 1.0, where(y < -1.0, -1.0, y))
+    return y.times_plus(0.5, 0.5)
+
+
+def log1p_of_fraction(u: Any) -> Any:
+    """log(1 + u) for u from 0 to 1: 2 atanh(s) for s = u / (2 + u), by its series."""
+    s = u / (2.0 + u)
+    return (s + s) * polynomial(s * s, [1 / (2 * k + 1) for k in range(8)])

@@ -18,7 +18,13 @@ WEIGHT = [(t, v) for v in (1, 2) for t in (12, 8, 4, 2, 1)]
 ELEMENTWISE = {
     "relu": ("x", "y", ""),
     "relu_slope": ("g y", "gx", ""),
+    "gelu": ("x", "y", ""),
+    "gelu_slope": ("g x", "gx", ""),
+    "ndtr": ("x", "y", ""),
     "sigmoid": ("x", "y", ""),
+    "silu": ("x", "y", ""),
+    "silu_slope": ("g x", "gx", ""),
+    "softplus": ("x", "y", ""),
     "normalized": ("x mean scale bias", "y", ""),
     "normalized_slope": ("g x mean scale along level", "gx", ""),
     "sgd": ("p g", "p_new", "lr decay sign"),
@@ -41,6 +47,11 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     **{f"weight_{t}_{v}_{q}": (17, 0) for t, v, q in TOGETHER},
     **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
     **{n: (2 * len(i.split()) + len(p.split()) + 4, 0) for n, (i, p, _) in SUMS.items()},
+    "softmax": (4, 0),
+    "exp_rows": (6, 0),
+    "softmax_slope": (5, 0),
+    "layer_norm": (8, 2),
+    "layer_norm_slope": (10, 1),
     **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
@@ -53,7 +64,7 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module."""
-    from tensorgraph.backends.compiled import direct, functions, loops
+    from tensorgraph.backends.compiled import calls, direct, functions, loops, rows
 
     for p, v in CORRELATE:
         if fits(p, v, registers):
@@ -71,7 +82,13 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     loops.max_pool(module, width, "max_pool")
     loops.max_put(module, width, "max_put", False)
     loops.max_put(module, width, "max_put_apart", True)
+    rows.softmax(module, width, "softmax", True)
+    rows.softmax(module, width, "exp_rows", False)
+    rows.softmax_slope(module, width, "softmax_slope")
+    rows.layer_norm(module, width, "layer_norm")
+    rows.layer_norm_slope(module, width, "layer_norm_slope")
     for name, counts in SIGNATURES.items():
         function = module.globals.get(name)
         if function is not None and len(function.args) != sum(counts):
             raise TypeError(f"{name} takes {len(function.args)} arguments, SIGNATURES says {counts}")
+    calls.emit(module, SIGNATURES)

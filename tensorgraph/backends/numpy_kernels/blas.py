@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends.compiled import address
+
 
 def _load() -> Any:
     """The library that NumPy's own extension is linked with, if it is the OpenBLAS of NumPy's wheels."""
@@ -98,7 +100,7 @@ def add_product(a: np.ndarray, b: np.ndarray, out: np.ndarray, share: float = 1.
     a_order, lda = _lies(a, size)
     b_order, ldb = _lies(b, size)
     (m, k), n = a.shape, b.shape[1]
-    at, bt, to = a.ctypes.data, b.ctypes.data, out.ctypes.data
+    at, bt, to = address(a), address(b), address(out)
     gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, at, lda, bt, ldb, share, to, _lies(out, size)[1])
 
 
@@ -122,7 +124,7 @@ def add_blocks(a: np.ndarray, begins: list[int], count: int, b: np.ndarray, out:
             out += a[begin : begin + count].reshape(-1, k) @ factor
         return
     order, ldb = _lies(b[0], out.itemsize)
-    at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], b.strides[0]
+    at, bt, to, row, step = address(a), address(b), address(out), a.strides[0], b.strides[0]
     for r, begin in enumerate(begins):
         left, right = at + begin * row, bt + r * step
         gemm(_ROW_MAJOR, _PLAIN, order, count * p, n, k, 1.0, left, k, right, ldb, 1.0, to, n)
@@ -140,7 +142,7 @@ def add_blocks_transposed(a: np.ndarray, begins: list[int], count: int, b: np.nd
             total += a[begin : begin + count].reshape(-1, k).T @ b
         return
     order, ldc = _lies(out[0], out.itemsize)
-    at, bt, to, row, step = a.ctypes.data, b.ctypes.data, out.ctypes.data, a.strides[0], out.strides[0]
+    at, bt, to, row, step = address(a), address(b), address(out), a.strides[0], out.strides[0]
     for r, begin in enumerate(begins):
         left, total = at + begin * row, to + r * step
         if order == _PLAIN:

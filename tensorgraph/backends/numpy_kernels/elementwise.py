@@ -15,7 +15,18 @@ from tensorgraph.backends.compiled import address
 from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.threads import parallel
 
-__all__ = ["column_sums", "columns", "flat", "on_columns"]
+__all__ = [
+    "RUN",
+    "column_sums",
+    "columns",
+    "exp_rows",
+    "flat",
+    "matrix",
+    "on_columns",
+    "softmax",
+    "softmax_slope",
+    "unit",
+]
 
 SINGLE = np.dtype("float32")
 ENOUGH = 1 << 13
@@ -24,6 +35,8 @@ PIECE = 1 << 16
 """Elements of one piece for a thread."""
 BLOCK = 1 << 14
 """Elements whose columns are summed before the next ones: they stay in the nearest cache."""
+RUN = 128
+"""Rows that are summed at once at most, in all sums of columns: longer sums in float32 lose digits."""
 COST = 0.3
 """Nanoseconds an element: a guess, to tell what is worth a second thread."""
 
@@ -61,6 +74,26 @@ def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequen
     return found[0] if len(found) == 1 else found
 
 
+def unit(name: str) -> Any:
+    """The kernel of a fused operation on one array, whose slope is computed from that array again."""
+
+    def kernel(be: Any, x: Any, *, wanted: tuple) -> Any:
+        y = flat(name, (x,))
+        if y is None:
+            return None
+
+        def pullback(g: Any) -> tuple:
+            if g.strides != x.strides:
+                same = np.empty_like(x)
+                same[...] = g
+                g = same
+            return (flat(f"{name}_slope", (g, x)),)
+
+        return y, pullback
+
+    return kernel
+
+
 def columns(x: np.ndarray, axis: Sequence[int]) -> Any:
     """x as (rows, columns) with `axis` as the rows, where it lies so and compiled kernels pay; otherwise None."""
     if x.size < ENOUGH or x.dtype != SINGLE:
@@ -81,8 +114,8 @@ def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) 
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = inputs[0].shape
     shares = min(blas.threads(), max(1, rows * width // PIECE))
-    sums = np.zeros((shares, 2, width), dtype=SINGLE)
-    places, block = [address(a) for a in inputs], max(1, BLOCK // width)
+    sums = np.zeros((shares, 2, 2, width), dtype=SINGLE)  # what they are, and what rounding took from them
+    places, block = [address(a) for a in inputs], min(RUN, max(RUN // 4, BLOCK // width))
 
     def task(i: int) -> None:
         start, stop = i * rows // shares, (i + 1) * rows // shares
@@ -90,7 +123,8 @@ def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) 
         kernel(*here, address(parameter), address(sums[i]), stop - start, width, block, *(width,) * len(here))
 
     parallel(task, shares, rows * width * COST * len(places))
-    return sums.sum(axis=0, dtype=np.float64)
+    sums[:, 1][~np.isfinite(sums[:, 0])] = 0
+    return sums.sum(axis=(0, 1), dtype=np.float64)
 
 
 def on_columns(name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.ndarray], y: np.ndarray) -> None:
@@ -107,3 +141,61 @@ def on_columns(name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.
         kernel(*[p + at for p in places], *fixed, to + at, min(step, rows - start), width, *strides)
 
     parallel(task, -(-rows // step), rows * width * COST * len(places))
+
+
+# ---- along rows -----------------------------------------------------------------------------------------------------
+def matrix(x: np.ndarray, axis: Sequence[int]) -> Any:
+    """x as (rows, columns) with `axis` as the columns, where it lies so and compiled kernels pay; otherwise None."""
+    if x.size < ENOUGH or x.dtype != SINGLE or not x.flags.c_contiguous or compiled.kernels() is None:
+        return None
+    first = x.ndim - len(axis)
+    if sorted(a % x.ndim for a in axis) != list(range(first, x.ndim)):
+        return None
+    width = 1
+    for n in x.shape[first:]:
+        width *= n
+    return x.reshape(-1, width) if width > 3 else None
+
+
+def _along_rows(name: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    """Runs the kernel of a name on matrices of one shape, and outputs with one number for each row after them."""
+    kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
+    rows, width = inputs[0].shape
+    step = max(1, PIECE // width)
+    arrays = [*inputs, *outputs]
+
+    def task(i: int) -> None:
+        cut = slice(i * step, (i + 1) * step)
+        kernel(*[address(a[cut]) for a in arrays], min(step, rows - i * step), width)
+
+    parallel(task, -(-rows // step), rows * width * COST * 3)
+
+
+def softmax(x: np.ndarray, axis: int) -> Any:
+    """exp(x) / sum(exp(x)) along the last axis, or None."""
+    rows = matrix(x, (axis,))
+    if rows is None:
+        return None
+    y = np.empty_like(x)
+    _along_rows("softmax", (rows,), (y.reshape(rows.shape),))
+    return y
+
+
+def softmax_slope(g: np.ndarray, y: np.ndarray, axis: int) -> Any:
+    """(g - sum(g y)) y along the last axis, or None."""
+    results, slopes = matrix(y, (axis,)), matrix(g, (axis,))
+    if results is None or slopes is None or g.shape != y.shape:
+        return None
+    gx = np.empty_like(y)
+    _along_rows("softmax_slope", (slopes, results), (gx.reshape(results.shape),))
+    return gx
+
+
+def exp_rows(x: np.ndarray) -> Any:
+    """exp(x - top), top and the sums, of the rows of x (rows, columns), or None."""
+    rows = matrix(x, (1,))
+    if rows is None:
+        return None
+    found = np.empty_like(x), np.empty(len(x), dtype=SINGLE), np.empty(len(x), dtype=SINGLE)
+    _along_rows("exp_rows", (rows,), found)
+    return found

@@ -1,7 +1,9 @@
-"""Normalisation along the rows of (rows, columns) by compiled kernels: batch normalisation, channels last.
+"""Normalisation by compiled kernels: of the columns of (rows, columns), which is batch normalisation of images that lie
+channels last, and of the rows, which is layer normalisation.
 
-Two passes over the input forwards and two backwards, and the input itself is all that is kept. Everything else is left
-to the kernel of backends/kernels.py. Imported by numpy.py.
+The first takes two passes over the input forwards and two backwards, and the input itself is all that is kept; the
+second goes over each row while it is in the cache. Everything else is left to the kernel of backends/kernels.py.
+Imported by numpy.py.
 """
 
 from __future__ import annotations
@@ -10,8 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.backends import kernels
-from tensorgraph.backends.numpy_kernels.elementwise import column_sums, columns, on_columns
+from tensorgraph.backends import compiled, kernels
+from tensorgraph.backends.compiled import address
+from tensorgraph.backends.numpy_kernels.elementwise import (
+    COST,
+    PIECE,
+    RUN,
+    column_sums,
+    columns,
+    matrix,
+    on_columns,
+)
+from tensorgraph.backends.numpy_kernels.threads import parallel
 
 __all__ = ["standardize"]
 
@@ -35,6 +47,13 @@ def standardize(
 ) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias."""
     x = None
+    if shape is None and center and mean is None and var is None and not any(wanted[3:]):
+        rows = matrix(input, axis)
+        size = None if rows is None else rows.shape[1]
+        if size and all(
+            p is None or (p.dtype == SINGLE and p.size == size and p.flags.c_contiguous) for p in (weight, bias)
+        ):
+            return _layer_norm(input, rows, weight, bias, wanted, eps)
     if (
         not any(wanted[3:])
         and center
@@ -70,3 +89,38 @@ def standardize(
         return gx, gw, gb, None, None, None
 
     return y, pullback
+
+
+def _layer_norm(input: Any, x: np.ndarray, weight: Any, bias: Any, wanted: tuple, eps: float) -> Any:
+    """(x - mean) / sqrt(var + eps) * weight + bias along the rows of x (rows, columns), which is the input."""
+    forward, backward = (compiled.kernels()[name] for name in ("layer_norm", "layer_norm_slope"))  # pyright: ignore[reportOptionalSubscript]
+    rows, width = x.shape
+    y, mean, r = np.empty_like(x), np.empty(rows, dtype=SINGLE), np.empty(rows, dtype=SINGLE)
+    w = np.ones(width, dtype=SINGLE) if weight is None else weight
+    b = np.zeros(width, dtype=SINGLE) if bias is None else bias
+    step = max(1, min(RUN, PIECE // width))  # the gradients of weight and bias are sums of so many rows, added up
+
+    def task(i: int) -> None:
+        cut = slice(i * step, (i + 1) * step)
+        places = [address(a) for a in (x[cut], w, b, y[cut], mean[cut], r[cut])]
+        forward(*places, min(step, rows - i * step), width, 1 / width, eps)
+
+    parallel(task, -(-rows // step), 4 * x.size * COST)
+
+    def pullback(g: Any) -> tuple:
+        slopes = np.ascontiguousarray(g).reshape(rows, width)
+        gx = np.empty_like(x)
+        sums = np.zeros((-(-rows // step), 2, width), dtype=SINGLE)
+
+        def task(i: int) -> None:
+            cut = slice(i * step, (i + 1) * step)
+            arrays = (slopes[cut], x[cut], w, mean[cut], r[cut], gx[cut], sums[i, 0], sums[i, 1])
+            backward(*[address(a) for a in arrays], min(step, rows - i * step), width, 1 / width)
+
+        parallel(task, len(sums), 6 * x.size * COST)
+        gw, gb = sums.sum(axis=0, dtype=np.float64 if len(sums) > RUN else SINGLE).astype(SINGLE, copy=False)
+        gw = gw.reshape(weight.shape) if weight is not None and wanted[1] else None
+        gb = gb.reshape(bias.shape) if bias is not None and wanted[2] else None
+        return gx.reshape(input.shape), gw, gb, None, None, None
+
+    return y.reshape(input.shape), pullback

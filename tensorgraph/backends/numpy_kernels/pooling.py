@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from tensorgraph.mode import kernels_allowed
 ROOM = 1 << 16
 """Elements of the image in one piece."""
 SINGLE = np.dtype("float32")
+AT_ONCE = 512
+"""Pixels of an image up to which they are summed as a product: longer sums in float32 lose digits."""
 ENOUGH = 1 << 12
 """Elements from which compiled kernels are asked for."""
 COST = 3.0
@@ -103,9 +106,15 @@ class FastPooling(Pooling):
         if not _suits(x):
             return super().sum_pool(x, kernel, geometry)
         out = geometry.output(x.shape[2:], kernel)
+        whole = _is_whole(kernel, x.shape[2:], geometry)
         kernel, geometry = _two_axes(kernel, geometry)
         lies = _Lies(x)
         images = lies.seen(x)
+        if whole and images.flags.c_contiguous:
+            ones = np.ones(prod(kernel), dtype=x.dtype)
+            lines = images.reshape(len(images), ones.size, -1)
+            y = np.matmul(lines[..., 0], ones) if lines.shape[2] == 1 else np.matmul(ones, lines)
+            return lies.back(y.reshape(len(images), 1, 1, -1))
         y = np.empty((len(images), out[0], (*out, 1)[1], images.shape[3]), dtype=x.dtype)
         rows, columns = _cuts(0, kernel, geometry, y.shape[1]), _cuts(1, kernel, geometry, y.shape[2])
 
@@ -122,6 +131,8 @@ class FastPooling(Pooling):
         """Adjoint of `sum_pool`: adds g (N, C, *out) to every pixel of its window -> (N, C, *sizes)."""
         if not _suits(g):
             return super().sum_put(g, kernel, sizes, geometry)
+        if _is_whole(kernel, sizes, geometry):
+            return np.repeat(g.reshape(-1), prod(sizes)).reshape(*g.shape[:2], *sizes)
         kernel, geometry = _two_axes(kernel, geometry)
         lies = _Lies(g)
         values = lies.seen(g)
@@ -157,6 +168,11 @@ def _run(kernel: Callable, images: np.ndarray, values: np.ndarray, taps: np.ndar
     (top, _), (left, _) = geometry.padding
     places = compiled.address(images), compiled.address(values), compiled.address(taps)
     kernel(*places, *images.shape, *values.shape[1:3], *sizes, *geometry.stride, *geometry.dilation, top, left)
+
+
+def _is_whole(kernel: Sizes, sizes: Sizes, geometry: Geometry) -> bool:
+    """Whether there is one window, the image, of so few pixels that they can be summed at once."""
+    return tuple(kernel) == tuple(sizes) and prod(sizes) <= AT_ONCE and not any(map(any, geometry.padding))
 
 
 class _Lies:

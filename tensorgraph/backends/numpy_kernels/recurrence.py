@@ -48,14 +48,16 @@ def lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: boo
         at_gates, at_memory, at_states = (
             address(a) + first * b for a, b in ((gates, 4 * row), (memory, row), (run.states, row))
         )
-        for t in run.order:
-            g = at_gates + t * 4 * step
-            packed.add(g, at_states + (t + 2 * ago) * step, rows, 4 * size, size)
-            parts = g, g + quarter, g + 2 * quarter, g + 3 * quarter
-            before, after = at_memory + (t + ago) * step, at_memory + (t + 1 - ago) * step
-            open_(*parts, before, *parts, after, at_states + (t + 1) * step, rows, size, *four, size, *four, size, size)
+        t = np.array(run.order)
+        g = at_gates + t * 4 * step
+        parts = g, g + quarter, g + 2 * quarter, g + 3 * quarter
+        before, after = at_memory + (t + ago) * step, at_memory + (t + 1 - ago) * step
+        adds = packed.add(g, at_states + (t + 2 * ago) * step, rows, 4 * size, size)
+        opens = (
+            *parts, before, *parts, after, at_states + (t + 1) * step, rows, size, *four, size, *four, size, size
+        )  # fmt: skip
+        _run(kernels, (packed.entry, adds), (kernels.entry("lstm"), opens), len(t))
 
-    open_, close = kernels["lstm"], kernels["lstm_back"]
     packed = Packed(kernels, np.ascontiguousarray(w.T)[None], n // shares)
     parallel(forward, shares, work)
     y = run.result()
@@ -69,19 +71,34 @@ def lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: boo
             rows = stop - first
             at_gates, at_into = (address(a) + first * 4 * row for a in (gates, into))
             at_memory, at_g, at_gc = (address(a) + first * row for a in (memory, g, gc))
-            for i, t in enumerate(reversed(run.order)):
-                gh, to, o = at_g + (t + ago) * step, at_into + t * 4 * step, at_gates + t * 4 * step
-                if i:
-                    packed.add(gh, at_into + (t + 1 - 2 * ago) * 4 * step, rows, size, 4 * size)
-                before, after = at_memory + (t + ago) * step, at_memory + (t + 1 - ago) * step
-                close(
-                    o, o + quarter, o + 2 * quarter, o + 3 * quarter, before, after, gh, at_gc,
-                    to, to + quarter, to + 2 * quarter, to + 3 * quarter, at_gc, rows, size,
-                    *four, size, size, size, size, *four, size,
-                )  # fmt: skip
+            t = np.array(run.order[::-1])
+            gh, to, o = at_g + (t + ago) * step, at_into + t * 4 * step, at_gates + t * 4 * step
+            before, after = at_memory + (t + ago) * step, at_memory + (t + 1 - ago) * step
+            adds = packed.add(gh, at_into + (t + 1 - 2 * ago) * 4 * step, rows, size, 4 * size)
+            closes = (
+                o, o + quarter, o + 2 * quarter, o + 3 * quarter, before, after, gh, at_gc,
+                to, to + quarter, to + 2 * quarter, to + 3 * quarter, at_gc, rows, size,
+                *four, size, size, size, size, *four, size,
+            )  # fmt: skip
+            _run(kernels, (packed.entry, adds), (kernels.entry("lstm_back"), closes), len(t), skip=1)
 
         packed = Packed(kernels, np.ascontiguousarray(w)[None], n // shares)
         parallel(backward, shares, work)
         return run.gradients(be, into, gc, w, wanted)
 
     return y, pullback
+
+
+def _run(kernels: Any, first: tuple, second: tuple, steps: int, skip: int = 0) -> None:
+    """Runs two kernels in turn, step by step: (entry, arguments), each a number or one for every step.
+
+    `skip`: how many calls are left out at the start.
+    """
+    program, tables = np.empty((steps, 2, 2), dtype=np.int64), []
+    for i, (entry, arguments) in enumerate((first, second)):
+        table = np.empty((steps, len(arguments)), dtype=np.int64)
+        for column, values in enumerate(arguments):
+            table[:, column] = values
+        program[:, i, 0], program[:, i, 1] = entry, address(table) + table.strides[0] * np.arange(steps)
+        tables.append(table)  # kept until the program has run
+    kernels.run(program.reshape(-1, 2)[skip:])

@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorgraph.backends import compiled
 from tensorgraph.backends.compiled import address
+from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.updates import Updates
 from tensorgraph.mode import kernels_allowed
@@ -20,12 +21,18 @@ ENOUGH = 1 << 12
 """Elements from which compiled kernels are asked for."""
 PIECE = 1 << 16
 """Elements of one piece for a thread."""
+REMEMBERED = {"sgd": (0, 1), "rmsprop": (1,), "adam": (2,)}
+"""step -> how many arrays beside the parameters its kernels know"""
 COST = 0.3
 """Nanoseconds an element of an array: a guess, to tell what is worth a second thread."""
 
 
 class FastUpdates(Updates):
     """Overrides the definitions on arrays of NumPy."""
+
+    def in_one_pass(self, step: str, p: Any, remembered: int) -> bool:
+        """Whether a compiled kernel takes the step, and in its plain form."""
+        return remembered in REMEMBERED.get(step, ()) and _suits((p,)) is not None
 
     def sgd_update(self, p, g, momentum_buffer, room, **how: Any) -> None:
         """b = momentum b + (1 - dampening) g;  p -= lr b, or with `nesterov` lr (g + momentum b)."""
@@ -82,6 +89,10 @@ def _sign(how: dict[str, Any]) -> float:
 def _run(kernel: Any, inputs: tuple, outputs: tuple, numbers: tuple) -> None:
     places = [address(a) for a in (*inputs, *outputs)]
     size, strides = inputs[0].size, (0,) * len(places)
+
+    if blas.threads() == 1 or size <= PIECE:
+        kernel(*places, 1, size, *strides, *numbers)
+        return
 
     def task(i: int) -> None:
         start = i * PIECE

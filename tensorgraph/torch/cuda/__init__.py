@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorgraph as tg
+import tensorgraph.cuda as gpu
 from tensorgraph import backends
 from tensorgraph.cuda import device_count, is_available
 from tensorgraph.torch.cuda import amp
@@ -45,23 +46,23 @@ def set_device(device: Any) -> None:
 def empty_cache() -> None:
     """Gives what no array uses back to the driver; nothing to give without a CUDA device."""
     if is_available():
-        tg.cuda.empty_cache(_name(None))
+        gpu.empty_cache(_name(None))
 
 
 def synchronize(device: Any = None) -> None:
     """Waits until the GPU is done; nothing to wait for without one."""
     if is_available():
-        tg.cuda.synchronize(_name(device))
+        gpu.synchronize(_name(device))
 
 
 def memory_allocated(device: Any = None) -> int:
     """Bytes that arrays hold on a CUDA device; 0 without one."""
-    return tg.cuda.memory_allocated(_name(device)) if is_available() else 0
+    return gpu.memory_allocated(_name(device)) if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """Bytes that were taken from the driver of a CUDA device; 0 without one."""
-    return tg.cuda.memory_reserved(_name(device)) if is_available() else 0
+    return gpu.memory_reserved(_name(device)) if is_available() else 0
 
 
 def _name(device: Any) -> str:

@@ -1,0 +1,84 @@
+"""How Python calls kernels: their arguments lie in memory, and one call runs one or many of them.
+
+ctypes takes half a microsecond for every argument of a call, which is more than many a kernel needs for its work. So
+each kernel gets an entry that reads its arguments from words of 8 bytes: integers and addresses, then floats in double.
+Imports llvmlite only where code is made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Any
+
+__all__ = ["ENTRY", "PROGRAM", "caller", "emit", "function"]
+
+ENTRY = "{}_entry".format
+"""name of a kernel -> that of its entry(words, count), which runs it for `count` rows of words"""
+PROGRAM = "program"
+"""program(words, count) calls for every pair of words the entry at the first with one row, at the second"""
+
+function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+"""makes an entry or the program of an address callable; the words are bytes, or the address of an array of int64"""
+
+
+def caller(entry: int, integers: int, floats: int) -> Callable[..., None]:
+    """A function of so many integers and floats that runs the kernel whose entry is there."""
+    pack, run = Struct(f"{integers}q{floats}d").pack, function(entry)
+
+    def call(*arguments: Any) -> None:
+        run(pack(*arguments), 1)
+
+    return call
+
+
+def emit(module: Any, signatures: Mapping[str, tuple[int, int]]) -> None:
+    """Writes the entry of every kernel in the module, and the program."""
+    from llvmlite import ir
+
+    word, double = ir.IntType(64), ir.DoubleType()
+    words = word.as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [words, word])
+
+    def repeated(name: str, step: int, body: Callable[[Any, Any], None]) -> None:
+        """A function that does `body(build, row)` for every row of so many words."""
+        made = ir.Function(module, kind, name)
+        rows, count = made.args
+        start, head, inside, after = (made.append_basic_block() for _ in range(4))
+        ir.IRBuilder(start).branch(head)
+        build = ir.IRBuilder(head)
+        i = build.phi(word)
+        i.add_incoming(word(0), start)
+        build.cbranch(build.icmp_signed("<", i, count), inside, after)
+        build = ir.IRBuilder(inside)
+        body(build, build.gep(rows, [build.mul(i, word(step))]))
+        i.add_incoming(build.add(i, word(1)), inside)
+        build.branch(head)
+        ir.IRBuilder(after).ret_void()
+
+    def kernel(made: Any) -> Callable[[Any, Any], None]:
+        def body(build: Any, row: Any) -> None:
+            arguments = []
+            for n, argument in enumerate(made.args):
+                place = build.gep(row, [word(n)])
+                if isinstance(argument.type, ir.FloatType):
+                    value = build.fptrunc(build.load(build.bitcast(place, double.as_pointer())), argument.type)
+                else:
+                    value = build.load(place)
+                    if isinstance(argument.type, ir.PointerType):
+                        value = build.inttoptr(value, argument.type)
+                arguments.append(value)
+            build.call(made, arguments)
+
+        return body
+
+    def step(build: Any, row: Any) -> None:
+        entry = build.inttoptr(build.load(row), kind.as_pointer())
+        build.call(entry, [build.inttoptr(build.load(build.gep(row, [word(1)])), words), word(1)])
+
+    for name in signatures:
+        made = module.globals.get(name)
+        if made is not None:
+            repeated(ENTRY(name), len(made.args), kernel(made))
+    repeated(PROGRAM, 2, step)
