@@ -57,7 +57,7 @@ from tensorgraph.autocast import CASTING, NARROW, WIDE, cast
 from tensorgraph.errors import DtypeError, GraphError
 from tensorgraph.mode import current_scope, recording, tick
 from tensorgraph.node import Node, Plan
-from tensorgraph.provenance import GENERATED, caller, explain, met, user_frame
+from tensorgraph.provenance import GENERATED, caller, explain, last, met, user_frame
 from tensorgraph.spelling import UNSET, aliases
 from tensorgraph.tensor import Tensor
 
@@ -279,9 +279,11 @@ class Operation:
         parents = "".join(f"{n}_node, " for n in chosen)
         frame = [
             f"{indent}frame = getframe(1); code = frame.f_code",
-            f"{indent}try:",
-            f"{indent}    while met[code.co_filename] and (outer := frame.f_back): frame = outer; code = frame.f_code",
-            f"{indent}except KeyError: frame = user_frame(frame); code = frame.f_code",
+            f"{indent}if code is not last[0]:",
+            f"{indent}    try:",
+            f"{indent}        while met[code.co_filename] and (outer := frame.f_back): frame = outer; code = frame.f_code",
+            f"{indent}    except KeyError: frame = user_frame(frame); code = frame.f_code",
+            f"{indent}    last[0] = code",
         ]
         return frame, f"tick(), plan_{'_'.join(chosen)}, ({parents}), ({saved}), code, frame.f_lasti, current_scope()"
 
@@ -608,6 +610,7 @@ _COMMON = {
     "explain": explain,
     "current_scope": current_scope,
     "recording": recording,
+    "last": last,
     "met": met,
     "user_frame": user_frame,
     "getframe": _getframe,

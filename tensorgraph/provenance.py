@@ -55,6 +55,10 @@ internal = _Internal()
 met: dict[str, bool] = {}
 """The same as an exact dict, which Python reads faster: the wrappers of operations do, `user_frame` helps on a miss."""
 
+last: list[Any] = [None]
+"""The user's code object that the latest operation was called from: a function that calls several in a row is looked
+up once. Whatever stands here is not tensorgraph's own, so threads may overwrite each other."""
+
 
 def user_frame(frame: Any) -> Any:
     """The innermost frame from `frame` outwards that is not tensorgraph's own."""
