@@ -281,7 +281,8 @@ class Operation:
             f"{indent}frame = getframe(1); code = frame.f_code",
             f"{indent}if code is not last[0]:",
             f"{indent}    try:",
-            f"{indent}        while met[code.co_filename] and (outer := frame.f_back): frame = outer; code = frame.f_code",
+            f"{indent}        while met[code.co_filename] and (outer := frame.f_back):",
+            f"{indent}            frame = outer; code = frame.f_code",
             f"{indent}    except KeyError: frame = user_frame(frame); code = frame.f_code",
             f"{indent}    last[0] = code",
         ]
