@@ -48,7 +48,7 @@ def standardize(
     """(x - mean) / sqrt(var + eps) * weight + bias."""
     x = None
     if shape is None and center and mean is None and var is None and not any(wanted[3:]):
-        rows = matrix(input, axis)
+        rows: Any = matrix(input, axis)
         size = None if rows is None else rows.shape[1]
         if size and all(
             p is None or (p.dtype == SINGLE and p.size == size and p.flags.c_contiguous) for p in (weight, bias)

@@ -51,7 +51,8 @@ class FastReduction(Reduction):
 
     def dot_along(self, a: Any, b: Any, axis: tuple[int, ...]) -> Any:
         """Sum of a * b (of one shape) over some axes, which stay with size 1; the products are not written out."""
-        rows, others = _rows(a, axis), _rows(b, axis)
+        rows: Any = _rows(a, axis)
+        others: Any = _rows(b, axis)
         if a.dtype != b.dtype or (rows is None and others is None):
             return self._dot_of_planes(a, b, axis)
         if rows is None:
