@@ -48,11 +48,10 @@ def standardize(
     """(x - mean) / sqrt(var + eps) * weight + bias."""
     x = None
     if shape is None and center and mean is None and var is None and not any(wanted[3:]):
-        rows: Any = matrix(input, axis)
-        size = None if rows is None else rows.shape[1]
-        if size and all(
-            p is None or (p.dtype == SINGLE and p.size == size and p.flags.c_contiguous) for p in (weight, bias)
-        ):
+        rows = matrix(input, axis)
+        size = 0 if rows is None else rows.shape[1]
+        fit = all(p is None or (p.dtype == SINGLE and p.size == size and p.flags.c_contiguous) for p in (weight, bias))
+        if rows is not None and size and fit:
             return _layer_norm(input, rows, weight, bias, wanted, eps)
     if (
         not any(wanted[3:])
