@@ -151,6 +151,7 @@ def plot(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             label=ENGINES[engine].title,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="0.4", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{name}, batch {n}" if name != "chain" else name for name, n in rows])
     axes.invert_yaxis()
