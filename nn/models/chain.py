@@ -6,6 +6,7 @@ ask for the layers in order is what `fully_convolutional` (dense.py) needs.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,12 @@ from tensorgraph.nn.module import Module
 __all__ = ["Chain"]
 
 
-class Chain(Module):
+class Chain(Module, ABC):
     """Base of networks without branches: `chain()` says which layers are called, and in which order."""
 
+    @abstractmethod
     def chain(self) -> Sequence[Module]:
         """All layers in order; every network writes its own."""
-        raise NotImplementedError(f"{type(self).__name__} has no chain()")
 
     def forward(self, x: Any) -> Any:
         for layer in self.chain():

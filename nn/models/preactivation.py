@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class _Block(Module):
+class _Block(Module, ABC):
     """Normalisation, ReLU and convolution, two or three times. A shortcut that changes the shape is a 1x1 convolution
     of what the first ReLU returns; another one is x itself."""
 
@@ -45,9 +46,9 @@ class _Block(Module):
         if stride != 1 or in_channels != channels * self.expansion:
             self.shortcut = Conv2d(in_channels, channels * self.expansion, 1, stride, bias=False)
 
+    @abstractmethod
     def _convolutions(self, in_channels: int, channels: int, stride: int) -> list[tuple[int, int, int, int]]:
         """(channels in, channels out, kernel, stride) of each."""
-        raise NotImplementedError(f"{type(self).__name__} has no _convolutions()")
 
     def _pairs(self) -> list[tuple[Module, Module]]:
         return [(getattr(self, f"bn{i}"), getattr(self, f"conv{i}")) for i in range(1, 4) if hasattr(self, f"bn{i}")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -44,7 +45,7 @@ _PARTS: dict[str, ModuleType | None] = {
 """what takes settings by prefix, with where a name is looked up"""
 
 
-class NeuralNet(BaseEstimator):
+class NeuralNet(BaseEstimator, ABC):
     """What both estimators share: parameters, the module, the loop."""
 
     history_: History
@@ -176,13 +177,13 @@ class NeuralNet(BaseEstimator):
         self.scheduler_ = None if self.scheduler is None else self._make("scheduler", None, self.optimizer_)
         self.history_ = History()
 
+    @abstractmethod
     def _suitable_loss(self, output: Tensor) -> str:
         """The name of the loss for outputs of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _arrange(self, output: Any) -> Tensor:
         """The module's output in the one shape that loss and prediction expect, or ShapeError."""
-        raise NotImplementedError
 
     # ---- fitting -------------------------------------------------------------------------------------------------
     def _fit(self, X: Any, y: Any, weight: Any, epochs: int | None, fresh: bool, classes: Any = None) -> Self:
@@ -211,9 +212,9 @@ class NeuralNet(BaseEstimator):
             return backends.check_dtype(self.dtype)
         return _FLOATS if fresh else _home(self.module_)[1]
 
+    @abstractmethod
     def _learn_targets(self, y: Any, fresh: bool, classes: Any) -> np.ndarray:
         """Targets as the loss takes them; sets `n_outputs_`, how many outputs they ask for."""
-        raise NotImplementedError
 
     def _weights(self, X: np.ndarray, y: np.ndarray, weight: Any) -> list[np.ndarray]:
         """The weights of the samples (N,) in a list, which is empty where all are alike."""
