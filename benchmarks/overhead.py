@@ -105,9 +105,7 @@ def without_birth_line(function):
 
         def _node(chosen, indent):
             frame, made = node(twin.op, chosen, indent)
-            return (
-                (frame, made) if frames else ([], made.replace("code, frame.f_lasti, current_scope()", "None, 0, None"))
-            )
+            return (frame, made) if frames else ([], made.replace("code, frame.f_lasti, scope", "None, 0, None"))
 
         return _node
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from tensorgraph import backends, writes
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, StateDictError, sig
-from tensorgraph.mode import current_scope, enter_scope, leave_scope
+from tensorgraph.mode import go, here
 from tensorgraph.nn import hooks
 from tensorgraph.provenance import Scope
 from tensorgraph.tensor import Tensor
@@ -88,13 +88,14 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write `def forward(self, x): ...`")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = enter_scope(Scope(self, current_scope()))
+        records, outer = here()
+        go((records, Scope(self, outer)))
         try:
             if self._before or self._after or self._backward_after or self._backward_before:
                 return hooks.call(self, args, kwargs)
             return self.forward(*args, **kwargs)
         finally:
-            leave_scope(token)
+            go((here()[0], outer))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (

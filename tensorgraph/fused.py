@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from tensorgraph import backends
 from tensorgraph.autocast import CASTING, cast
-from tensorgraph.mode import current_scope, recording, tick
+from tensorgraph.mode import here, tick
 from tensorgraph.node import Node, Plan
 from tensorgraph.operation import count_macs
 from tensorgraph.provenance import caller, explain
@@ -57,13 +57,14 @@ def fusable(definition: F) -> F:
         kernel = None if be is None else be.kernel(name)
         if be is None or kernel is None:
             return definition(*arrays, **static)
-        parents = tuple([n for n in nodes if n is not None]) if recording() else ()
+        records, scope = here()
+        parents = tuple([n for n in nodes if n is not None]) if records else ()
         wanted = tuple([n is not None for n in nodes]) if parents else (False,) * len(nodes)
         try:
             done = kernel(be, *raw, wanted=wanted, **static)
         except Exception as error:
             operands = tuple(zip(inputs, raw, nodes, strict=False))
-            raise explain(name, error, operands, current_scope())
+            raise explain(name, error, operands, scope)
         if done is None:
             return definition(*arrays, **static)
         y, pullback = done
@@ -76,7 +77,7 @@ def fusable(definition: F) -> F:
         plan = _FusedPlan(fused, wanted, static)
         return Tensor(
             y,
-            Node(tick(), plan, parents, (pullback, *raw), code, lasti, current_scope(), y.shape, y.dtype),
+            Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, y.shape, y.dtype),
         )
 
     def macs(rule: Callable[..., int]) -> F:

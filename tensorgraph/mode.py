@@ -1,7 +1,7 @@
 """The only global state: is the graph being recorded, which module is running, are fast kernels allowed.
 
-Anyone in the project may import this file; it imports nothing of the project. The three are context variables, so
-every thread and every async task has its own, and a new thread starts with the defaults (recording, kernels on).
+Anyone in the project may import this file; it imports nothing of the project. They are context variables, so every
+thread and every async task has its own, and a new thread starts with the defaults (recording, kernels on).
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ import itertools
 from contextvars import ContextVar
 from typing import Any
 
-_RECORDING: ContextVar[bool] = ContextVar("tensorgraph.recording", default=True)
+_HERE: ContextVar[tuple[bool, Any]] = ContextVar("tensorgraph.here", default=(True, None))
 _KERNELS: ContextVar[bool] = ContextVar("tensorgraph.kernels", default=True)
-_SCOPE: ContextVar[Any] = ContextVar("tensorgraph.scope", default=None)
 
-recording = _RECORDING.get
+here = _HERE.get
+"""(is the graph recorded, the innermost call of a module): one variable, because every recorded operation reads both"""
+go = _HERE.set
 kernels_allowed = _KERNELS.get
-current_scope = _SCOPE.get
-enter_scope = _SCOPE.set
-leave_scope = _SCOPE.reset
+
+
+def recording() -> bool:
+    """Whether operations are recorded here."""
+    return here()[0]
+
+
+def current_scope() -> Any:
+    """The innermost call of a module (provenance.Scope); None outside every module."""
+    return here()[1]
+
 
 # The clock of the graph: nodes and writes in place take their serial numbers from it.
 tick = itertools.count(1).__next__
@@ -35,14 +44,20 @@ class _Switch:
 
     def __init__(self, value: bool):
         self._value = value
-        self._tokens: list[Any] = []
+        self._before: list[bool] = []
+
+    def _exchange(self, value: bool) -> bool:
+        """Sets the value and gives the one before."""
+        before = self._variable.get()
+        self._variable.set(value)
+        return before
 
     def __enter__(self):
-        self._tokens.append(self._variable.set(self._value))
+        self._before.append(self._exchange(self._value))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._variable.reset(self._tokens.pop())
+        self._exchange(self._before.pop())
 
     def __call__(self, function):
         if not callable(function):
@@ -59,7 +74,10 @@ class _Switch:
 class set_grad_enabled(_Switch):
     """Record operations (`True`) or not (`False`) inside the block."""
 
-    _variable = _RECORDING
+    def _exchange(self, value: bool) -> bool:
+        before, scope = here()
+        go((value, scope))
+        return before
 
 
 class no_grad(set_grad_enabled):

@@ -24,14 +24,15 @@ out as plain Python (`print(mul.source())`), so that no call ever looks at a sig
             if be is None: be, tensor = backend_for((a, b), tensor)
             y = forward(be, a, b)
         except Exception as error:
-            raise explain('mul', error, (('a', a, a_node), ('b', b, b_node)), current_scope())
+            raise explain('mul', error, (('a', a, a_node), ('b', b, b_node)), here()[1])
         if not tensor: return y                                               arrays in, arrays out
         if type(y) not in ARRAYS: y = be.asarray(y)
         y_dtype = y.dtype
         if y_dtype is F64 or y_dtype is C128: ...                             float32 stays float32
         if a_node is not None:
             if b_node is not None:
-                if recording():
+                records, scope = here()
+                if records:
                     frame = getframe(1); ...                                  the user's line
                     return Tensor(y, Node(tick(), plan_ab, (a_node, b_node), (b, a), ...))
             ...
@@ -55,7 +56,7 @@ import numpy as np
 from tensorgraph import backends
 from tensorgraph.autocast import CASTING, NARROW, WIDE, cast
 from tensorgraph.errors import DtypeError, GraphError
-from tensorgraph.mode import current_scope, recording, tick
+from tensorgraph.mode import here, tick
 from tensorgraph.node import Node, Plan
 from tensorgraph.provenance import GENERATED, caller, explain, last, met, user_frame
 from tensorgraph.spelling import UNSET, aliases
@@ -238,7 +239,7 @@ class Operation:
         yield f"        if be is None: be, tensor = backend_for(({''.join(n + ', ' for n in self.arrays)}), tensor)"
         yield f"        {', '.join((*results, *self.aux))} = forward(be, {', '.join(arguments)})"
         yield "    except Exception as error:"
-        yield f"        raise explain({self.name!r}, error, ({operands}), current_scope())"
+        yield f"        raise explain({self.name!r}, error, ({operands}), here()[1])"
         yield f"    if not tensor: return {', '.join((*results, *self.aux))}"
         for name in results:
             yield f"    if type({name}) not in ARRAYS: {name} = be.asarray({name})"
@@ -261,7 +262,8 @@ class Operation:
         """One branch for every set of inputs that may need a gradient."""
         if not rest:
             if chosen:
-                yield f"{indent}if recording():"
+                yield f"{indent}records, scope = here()"
+                yield f"{indent}if records:"
                 yield from record(chosen, indent + "    ")
             elif not self.differentiable:
                 return
@@ -286,7 +288,7 @@ class Operation:
             f"{indent}    except KeyError: frame = user_frame(frame); code = frame.f_code",
             f"{indent}    last[0] = code",
         ]
-        return frame, f"tick(), plan_{'_'.join(chosen)}, ({parents}), ({saved}), code, frame.f_lasti, current_scope()"
+        return frame, f"tick(), plan_{'_'.join(chosen)}, ({parents}), ({saved}), code, frame.f_lasti, scope"
 
     def _record(self, chosen, indent) -> Iterator[str]:
         frame, node = self._node(chosen, indent)
@@ -436,7 +438,7 @@ def _variadic(operation: Operation) -> Any:
             y = call.forward(be, *raw, **static)
         except Exception as error:
             operands = tuple((f"{name}[{i}]", a, n) for i, (a, n) in enumerate(zip(raw, nodes, strict=True)))
-            raise explain(operation.name, error, operands, current_scope())
+            raise explain(operation.name, error, operands, here()[1])
         if not tensor:
             return y
         if type(y) not in backends.ARRAYS:
@@ -445,7 +447,8 @@ def _variadic(operation: Operation) -> Any:
         if dtype is F64 or dtype is C128:
             y, dtype = settle(be, y, raw)
         wanted = tuple(i for i, node in enumerate(nodes) if node is not None)
-        if not wanted or name not in operation.rules or not recording():
+        records, scope = here()
+        if not (wanted and records and name in operation.rules):
             return Tensor(y)
         known = {name: raw, f"{name}_shape": tuple(a.shape for a in raw), "y": y, **static}
         how = plan(wanted)
@@ -454,7 +457,7 @@ def _variadic(operation: Operation) -> Any:
         parents = tuple(node for node in nodes if node is not None)
         return Tensor(
             y,
-            Node(tick(), how, parents, saved, code, lasti, current_scope(), y.shape, dtype),
+            Node(tick(), how, parents, saved, code, lasti, scope, y.shape, dtype),
         )
 
     def plan(wanted: tuple[int, ...]) -> Plan:
@@ -609,12 +612,11 @@ _COMMON = {
     "backend_for": backends.backend_for,
     "cast": cast,
     "explain": explain,
-    "current_scope": current_scope,
-    "recording": recording,
     "last": last,
     "met": met,
     "user_frame": user_frame,
     "getframe": _getframe,
+    "here": here,
     "tick": tick,
     "settle": settle,
     "spread": spread,

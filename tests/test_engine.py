@@ -514,3 +514,23 @@ def test_moving_is_differentiable(fence):
 def test_unknown_and_missing_devices():
     with pytest.raises(tg.BackendError, match=r"unknown device 'gpu'(?s:.*)\"cuda\""):
         tg.tensor([1.0], device="gpu")
+
+
+def test_switches_and_modules_may_be_left_in_any_order():
+    from tensorgraph import nn
+    from tensorgraph.mode import current_scope
+
+    silence = tg.no_grad()
+
+    class Silencer(nn.Module):
+        def forward(self, x):
+            silence.__enter__()
+            assert type(current_scope().module) is Silencer
+            return x
+
+    x = Silencer()(tg.ones(2, requires_grad=True))
+    assert not tg.is_grad_enabled() and current_scope() is None
+    assert (x * x).node is None
+    silence.__exit__(None, None, None)
+    assert tg.is_grad_enabled() and current_scope() is None
+    assert (x * x).node is not None
