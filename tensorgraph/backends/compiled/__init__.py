@@ -19,6 +19,7 @@ import numpy as np
 
 from tensorgraph.backends.compiled import calls
 from tensorgraph.backends.compiled.table import SIGNATURES
+from tensorgraph.backends.compiled.team import Team, forever
 
 __all__ = ["Kernels", "cache_folder", "kernels", "why_not"]
 
@@ -38,21 +39,24 @@ class Kernels:
 
         machine = Machine()
         self.cpu, self.width, self.registers = machine.cpu, machine.width, machine.registers
-        self._engine = machine.load(folder)  # owns the code
-        self._functions: dict[str, Callable[..., None]] = {}
-        self._entries: dict[str, int] = {}
-        for name, (integers, floats) in SIGNATURES.items():
-            entry = self._engine.get_function_address(calls.ENTRY(name))
+        self._engine = forever(machine.load(folder))  # owns the code, in which helpers are still when the program ends
+        find = self._engine.get_function_address
+        share, help_, spin, self._program = (
+            calls.function(find(name)) for name in (calls.SHARE, calls.HELP, calls.SPIN, calls.PROGRAM)
+        )
+        self.team = Team(help_, spin)
+        self._kernels: dict[str, calls.Kernel] = {}
+        for name, counts in SIGNATURES.items():
+            entry = find(calls.ENTRY(name))
             if entry:
-                self._entries[name], self._functions[name] = entry, calls.caller(entry, integers, floats)
-        self._program = calls.function(self._engine.get_function_address(calls.PROGRAM))
+                self._kernels[name] = calls.Kernel(entry, *counts, share, self.team)
 
-    def __getitem__(self, name: str) -> Callable[..., None]:
-        return self._functions[name]
+    def __getitem__(self, name: str) -> calls.Kernel:
+        return self._kernels[name]
 
     def entry(self, name: str) -> int:
         """The address of a kernel's entry (calls.py), for programs."""
-        return self._entries[name]
+        return self._kernels[name].entry
 
     def run(self, program: np.ndarray) -> None:
         """Runs kernels one after the other: program (calls, 2) int64, addresses of entries and of their arguments."""

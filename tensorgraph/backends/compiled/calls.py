@@ -8,34 +8,62 @@ Imports llvmlite only where code is made.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-__all__ = ["ENTRY", "PROGRAM", "caller", "emit", "function"]
+from tensorgraph.backends.compiled.layout import Order
+from tensorgraph.backends.compiled.team import Team
+
+__all__ = ["ENTRY", "HELP", "PROGRAM", "SHARE", "SPIN", "Kernel", "emit", "function"]
 
 ENTRY = "{}_entry".format
 """name of a kernel -> that of its entry(words, count), which runs it for `count` rows of words"""
 PROGRAM = "program"
 """program(words, count) calls for every pair of words the entry at the first with one row, at the second"""
+SHARE, HELP, SPIN = "share", "help", "spin"
+"""see sharing.py"""
 
 function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 """makes an entry or the program of an address callable; the words are bytes, or the address of an array of int64"""
 
 
-def caller(entry: int, integers: int, floats: int) -> Callable[..., None]:
-    """A function of so many integers and floats that runs the kernel whose entry is there."""
-    pack, run = Struct(f"{integers}q{floats}d").pack, function(entry)
+class Kernel:
+    """A function of integers and floats, `kernel(*words)`; `share` runs it in pieces, on several threads."""
 
-    def call(*arguments: Any) -> None:
-        run(pack(*arguments), 1)
+    __slots__ = ("_pack", "_run", "_share", "_shared", "entry", "integers", "numbers", "team")
 
-    return call
+    def __init__(self, entry: int, integers: int, floats: int, share: Callable[..., None], team: Team):
+        self.entry, self._run, self._share, self.team = entry, function(entry), share, team
+        self.integers, self.numbers = f"{integers}q{floats}d", integers + floats
+        self._pack, self._shared = Struct(self.integers).pack, {}
+
+    def __call__(self, *words: Any) -> None:
+        self._run(self._pack(*words), 1)
+
+    def share(self, helpers: int, size: int, place: int, words: Sequence[Any], steps: Sequence[int]) -> None:
+        """`words[place]` units of work in pieces of `size`, of which each has the first words larger by `steps`."""
+        pack = self._shared.get(len(steps))
+        if pack is None:
+            pack = Struct(f"{len(Order)}q{self.integers}{len(steps)}q").pack
+            self._shared[len(steps)] = pack
+        pieces = -(-words[place] // size)
+        head = self.team.block, min(helpers, pieces - 1), pieces, size, self.entry, self.numbers, place, len(steps)
+        self._share(pack(*head, *words, *steps), 1)
+
+    def piece(self, i: int, size: int, place: int, words: Sequence[Any], steps: Sequence[int]) -> None:
+        """Runs one of these pieces, for threads of Python."""
+        moved = [word + i * step for word, step in zip(words, steps)]  # the words beyond the steps stay
+        moved += words[len(moved) :]
+        moved[place] = min(size, words[place] - i * size)
+        self(*moved)
 
 
 def emit(module: Any, signatures: Mapping[str, tuple[int, int]]) -> None:
     """Writes the entry of every kernel in the module, and the program."""
     from llvmlite import ir
+
+    from tensorgraph.backends.compiled import sharing
 
     word, double = ir.IntType(64), ir.DoubleType()
     words = word.as_pointer()
@@ -82,3 +110,9 @@ def emit(module: Any, signatures: Mapping[str, tuple[int, int]]) -> None:
         if made is not None:
             repeated(ENTRY(name), len(made.args), kernel(made))
     repeated(PROGRAM, 2, step)
+    sequence = ir.Function(module, kind, ENTRY("sequence"))
+    build = ir.IRBuilder(sequence.append_basic_block())
+    table, count = (build.load(build.gep(sequence.args[0], [word(n)])) for n in (0, 1))
+    build.call(module.globals[PROGRAM], [build.inttoptr(table, words), count])
+    build.ret_void()
+    sharing.emit(module, SHARE, HELP, SPIN)

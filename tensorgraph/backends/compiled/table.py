@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorgraph.backends.compiled.layout import WIDEST
+
 __all__ = ["CORRELATE", "SIGNATURES", "TOGETHER", "WEIGHT", "emit_all", "fits"]
 
 CORRELATE = [
@@ -53,6 +55,7 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "layer_norm": (8, 2),
     "layer_norm_slope": (10, 1),
     **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
+    "sequence": (2, 0),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
 
@@ -91,4 +94,6 @@ def emit_all(module: Any, width: int, registers: int) -> None:
         function = module.globals.get(name)
         if function is not None and len(function.args) != sum(counts):
             raise TypeError(f"{name} takes {len(function.args)} arguments, SIGNATURES says {counts}")
+        if sum(counts) > WIDEST:
+            raise TypeError(f"{name} takes {sum(counts)} arguments, pieces have room for {WIDEST}")
     calls.emit(module, SIGNATURES)

@@ -6,6 +6,7 @@ Arrays of float32 only, large enough to pay. Imported by numpy_kernels/ and nump
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from tensorgraph.backends import compiled
 from tensorgraph.backends.compiled import address
 from tensorgraph.backends.numpy_kernels import blas
-from tensorgraph.backends.numpy_kernels.threads import parallel
+from tensorgraph.backends.numpy_kernels.threads import LINES, share, share_pieces
 
 __all__ = [
     "RUN",
@@ -31,8 +32,8 @@ __all__ = [
 SINGLE = np.dtype("float32")
 ENOUGH = 1 << 13
 """Elements from which compiled kernels are asked for."""
-PIECE = 1 << 16
-"""Elements of one piece for a thread."""
+SHARE = 1 << 15
+"""Elements whose sums are worth a thread of their own."""
 BLOCK = 1 << 14
 """Elements whose columns are summed before the next ones: they stay in the nearest cache."""
 RUN = 128
@@ -41,36 +42,37 @@ COST = 0.3
 """Nanoseconds an element: a guess, to tell what is worth a second thread."""
 
 
-def _order(x: np.ndarray) -> tuple[int, ...] | None:
-    """The axes from the slowest in memory to the fastest, if x lies without gaps."""
-    if x.flags.c_contiguous:
-        return tuple(range(x.ndim))
-    order = tuple(sorted(range(x.ndim), key=lambda a: -x.strides[a]))
-    return order if x.transpose(order).flags.c_contiguous else None
+@lru_cache(maxsize=1024)
+def _lies(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> bool:
+    """Whether an array lies in memory without gaps, in any order of its axes."""
+    step = size
+    for stride, n in sorted(zip(strides, shape)):
+        if n != 1:
+            if stride != step:
+                return False
+            step *= n
+    return True
 
 
 def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequence[Any] = (), numbers: Any = ()) -> Any:
     """The elementwise kernel of a name on arrays of one shape that lie alike: its results, or None."""
     first = arrays[0]
-    if first.size < ENOUGH or first.dtype != SINGLE:
+    size = first.size
+    if size < ENOUGH or first.dtype != SINGLE:
         return None
     kernels = compiled.kernels()
     if kernels is None:
         return None
+    shape, strides = first.shape, first.strides
     for other in arrays[1:]:
-        if other.strides != first.strides or other.dtype != SINGLE or other.shape != first.shape:
+        if other.strides != strides or other.dtype != SINGLE or other.shape != shape:
             return None
-    if _order(first) is None:
+    if not _lies(shape, strides, 4):
         return None
     found = into or [np.empty_like(first) for _ in range(outputs)]
     places = [address(a) for a in (*arrays, *found)]
-    kernel, strides, size = kernels[name], (0,) * len(places), first.size
-
-    def task(i: int) -> None:
-        start = i * PIECE
-        kernel(*[p + 4 * start for p in places], 1, min(PIECE, size - start), *strides, *numbers)
-
-    parallel(task, -(-size // PIECE), size * COST * len(places))
+    n = len(places)
+    share(kernels[name], n + 1, size * n * COST, (*places, 1, size, *(0,) * n, *numbers), (4,) * n, LINES)
     return found[0] if len(found) == 1 else found
 
 
@@ -113,16 +115,16 @@ def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) 
     """(2, columns) float64: the sums over the rows of inputs (rows, columns)."""
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = inputs[0].shape
-    shares = min(blas.threads(), max(1, rows * width // PIECE))
+    shares = min(blas.threads(), max(1, rows * width // SHARE))
     sums = np.zeros((shares, 2, 2, width), dtype=SINGLE)  # what they are, and what rounding took from them
     places, block = [address(a) for a in inputs], min(RUN, max(RUN // 4, BLOCK // width))
-
-    def task(i: int) -> None:
-        start, stop = i * rows // shares, (i + 1) * rows // shares
-        here = [p + 4 * start * width for p in places]
-        kernel(*here, address(parameter), address(sums[i]), stop - start, width, block, *(width,) * len(here))
-
-    parallel(task, shares, rows * width * COST * len(places))
+    words = (*places, address(parameter), address(sums), rows, width, block, *(width,) * len(places))
+    if shares == 1:
+        kernel(*words)
+    else:
+        size = -(-rows // shares)
+        steps = (*(4 * width * size,) * len(places), 0, sums.strides[0])
+        share_pieces(kernel, len(places) + 2, size, rows * width * len(places) * COST, words, steps)
     sums[:, 1][~np.isfinite(sums[:, 0])] = 0
     return sums.sum(axis=(0, 1), dtype=np.float64)
 
@@ -131,16 +133,12 @@ def on_columns(name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.
     """Writes y (rows, columns): the kernel of a name on inputs (rows, columns) and parameters (columns)."""
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = y.shape
-    places, fixed, to = [address(a) for a in inputs], [address(p) for p in parameters], address(y)
-    strides = (*(width,) * len(places), *(0,) * len(fixed), width)
-    step = max(1, PIECE // width)
-
-    def task(i: int) -> None:
-        start = i * step
-        at = 4 * start * width
-        kernel(*[p + at for p in places], *fixed, to + at, min(step, rows - start), width, *strides)
-
-    parallel(task, -(-rows // step), rows * width * COST * len(places))
+    n, fixed = len(inputs), len(parameters)
+    places = [address(a) for a in (*inputs, *parameters, y)]
+    strides = (*(width,) * n, *(0,) * fixed, width)
+    step = 4 * width
+    steps = (*(step,) * n, *(0,) * fixed, step)
+    share(kernel, n + fixed + 1, rows * width * COST * n, (*places, rows, width, *strides), steps)
 
 
 # ---- along rows -----------------------------------------------------------------------------------------------------
@@ -161,14 +159,9 @@ def _along_rows(name: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.nd
     """Runs the kernel of a name on matrices of one shape, and outputs with one number for each row after them."""
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = inputs[0].shape
-    step = max(1, PIECE // width)
     arrays = [*inputs, *outputs]
-
-    def task(i: int) -> None:
-        cut = slice(i * step, (i + 1) * step)
-        kernel(*[address(a[cut]) for a in arrays], min(step, rows - i * step), width)
-
-    parallel(task, -(-rows // step), rows * width * COST * 3)
+    steps = [4 * a.size // rows for a in arrays]
+    share(kernel, len(arrays), rows * width * COST * 3, (*map(address, arrays), rows, width), steps)
 
 
 def softmax(x: np.ndarray, axis: int) -> Any:

@@ -16,14 +16,14 @@ from tensorgraph.backends import compiled, kernels
 from tensorgraph.backends.compiled import address
 from tensorgraph.backends.numpy_kernels.elementwise import (
     COST,
-    PIECE,
     RUN,
+    SHARE,
     column_sums,
     columns,
     matrix,
     on_columns,
 )
-from tensorgraph.backends.numpy_kernels.threads import parallel
+from tensorgraph.backends.numpy_kernels.threads import share, share_pieces
 
 __all__ = ["standardize"]
 
@@ -97,26 +97,20 @@ def _layer_norm(input: Any, x: np.ndarray, weight: Any, bias: Any, wanted: tuple
     y, mean, r = np.empty_like(x), np.empty(rows, dtype=SINGLE), np.empty(rows, dtype=SINGLE)
     w = np.ones(width, dtype=SINGLE) if weight is None else weight
     b = np.zeros(width, dtype=SINGLE) if bias is None else bias
-    step = max(1, min(RUN, PIECE // width))  # the gradients of weight and bias are sums of so many rows, added up
+    step = max(1, min(RUN, SHARE // width))  # the gradients of weight and bias are sums of so many rows, added up
 
-    def task(i: int) -> None:
-        cut = slice(i * step, (i + 1) * step)
-        places = [address(a) for a in (x[cut], w, b, y[cut], mean[cut], r[cut])]
-        forward(*places, min(step, rows - i * step), width, 1 / width, eps)
-
-    parallel(task, -(-rows // step), 4 * x.size * COST)
+    across = 4 * width
+    words = *map(address, (x, w, b, y, mean, r)), rows, width, 1 / width, eps
+    share(forward, 6, 4 * x.size * COST, words, (across, 0, 0, across, 4, 4))
 
     def pullback(g: Any) -> tuple:
         slopes = np.ascontiguousarray(g).reshape(rows, width)
         gx = np.empty_like(x)
         sums = np.zeros((-(-rows // step), 2, width), dtype=SINGLE)
 
-        def task(i: int) -> None:
-            cut = slice(i * step, (i + 1) * step)
-            arrays = (slopes[cut], x[cut], w, mean[cut], r[cut], gx[cut], sums[i, 0], sums[i, 1])
-            backward(*[address(a) for a in arrays], min(step, rows - i * step), width, 1 / width)
-
-        parallel(task, len(sums), 6 * x.size * COST)
+        words = *map(address, (slopes, x, w, mean, r, gx, sums)), address(sums) + across, rows, width, 1 / width
+        steps = [step * s for s in (across, across, 0, 4, 4, across)]
+        share_pieces(backward, 8, step, 6 * x.size * COST, words, (*steps, 2 * across, 2 * across))
         gw, gb = sums.sum(axis=0, dtype=np.float64 if len(sums) > RUN else SINGLE).astype(SINGLE, copy=False)
         gw = gw.reshape(weight.shape) if weight is not None and wanted[1] else None
         gb = gb.reshape(bias.shape) if bias is not None and wanted[2] else None

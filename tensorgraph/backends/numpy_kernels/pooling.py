@@ -15,7 +15,7 @@ import numpy as np
 
 from tensorgraph.backends import compiled
 from tensorgraph.backends.convolution import Geometry, Sizes
-from tensorgraph.backends.numpy_kernels.threads import parallel
+from tensorgraph.backends.numpy_kernels.threads import parallel, share
 from tensorgraph.backends.numpy_kernels.tiles import scratch
 from tensorgraph.backends.pooling import Pooling, first_inside, lowest
 from tensorgraph.mode import kernels_allowed
@@ -50,10 +50,12 @@ class FastPooling(Pooling):
         halves = _halves(kernel, geometry)
         kernels = _compiled(images, taps)
 
+        if kernels is not None:
+            _run(kernels["max_pool"], images, y, taps, kernel, geometry)
+            return lies.back(y), lies.back(taps)
+
         def task(piece: slice) -> None:
-            if kernels is not None:
-                _run(kernels["max_pool"], images[piece], y[piece], taps[piece], kernel, geometry)
-            elif halves:
+            if halves:
                 _max_halves(y[piece], taps[piece], images[piece])
             else:
                 _max_any(y[piece], taps[piece], images[piece], first, kernel, geometry)
@@ -75,14 +77,13 @@ class FastPooling(Pooling):
         )
 
         kernels = _compiled(put, places) if values.flags.c_contiguous else None
+        if kernels is not None:
+            if not tiled:
+                put[...] = 0
+            _run(kernels["max_put_apart" if apart else "max_put"], put, values, places, kernel, geometry)
+            return lies.back(put)
 
         def task(piece: slice) -> None:
-            if kernels is not None:
-                if not tiled:
-                    put[piece] = 0
-                name = "max_put_apart" if apart else "max_put"
-                _run(kernels[name], put[piece], values[piece], places[piece], kernel, geometry)
-                return
             room, inside = _room(put[piece], geometry)
             if not tiled:
                 room[...] = 0
@@ -164,10 +165,11 @@ def _compiled(images: np.ndarray, taps: np.ndarray) -> Any:
     return compiled.kernels() if suits and images.flags.c_contiguous and taps.flags.c_contiguous else None
 
 
-def _run(kernel: Callable, images: np.ndarray, values: np.ndarray, taps: np.ndarray, sizes: Sizes, geometry: Geometry):
+def _run(kernel: Any, images: np.ndarray, values: np.ndarray, taps: np.ndarray, sizes: Sizes, geometry: Geometry):
     (top, _), (left, _) = geometry.padding
-    places = compiled.address(images), compiled.address(values), compiled.address(taps)
-    kernel(*places, *images.shape, *values.shape[1:3], *sizes, *geometry.stride, *geometry.dilation, top, left)
+    places = [compiled.address(a) for a in (images, values, taps)]
+    words = (*places, *images.shape, *values.shape[1:3], *sizes, *geometry.stride, *geometry.dilation, top, left)
+    share(kernel, 3, images.size * COST, words, (images.strides[0], values.strides[0], taps.strides[0]))
 
 
 def _is_whole(kernel: Sizes, sizes: Sizes, geometry: Geometry) -> bool:

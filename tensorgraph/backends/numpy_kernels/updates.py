@@ -9,8 +9,7 @@ import numpy as np
 
 from tensorgraph.backends import compiled
 from tensorgraph.backends.compiled import address
-from tensorgraph.backends.numpy_kernels import blas
-from tensorgraph.backends.numpy_kernels.threads import parallel
+from tensorgraph.backends.numpy_kernels.threads import LINES, share
 from tensorgraph.backends.updates import Updates
 from tensorgraph.mode import kernels_allowed
 
@@ -19,8 +18,6 @@ __all__ = ["FastUpdates"]
 SINGLE = np.dtype("float32")
 ENOUGH = 1 << 12
 """Elements from which compiled kernels are asked for."""
-PIECE = 1 << 16
-"""Elements of one piece for a thread."""
 REMEMBERED = {"sgd": (0, 1), "rmsprop": (1,), "adam": (2,)}
 """step -> how many arrays beside the parameters its kernels know"""
 COST = 0.3
@@ -88,14 +85,5 @@ def _sign(how: dict[str, Any]) -> float:
 
 def _run(kernel: Any, inputs: tuple, outputs: tuple, numbers: tuple) -> None:
     places = [address(a) for a in (*inputs, *outputs)]
-    size, strides = inputs[0].size, (0,) * len(places)
-
-    if blas.threads() == 1 or size <= PIECE:
-        kernel(*places, 1, size, *strides, *numbers)
-        return
-
-    def task(i: int) -> None:
-        start = i * PIECE
-        kernel(*[p + 4 * start for p in places], 1, min(PIECE, size - start), *strides, *numbers)
-
-    parallel(task, -(-size // PIECE), size * COST * len(places))
+    n, size = len(places), inputs[0].size
+    share(kernel, n + 1, size * n * COST, (*places, 1, size, *(0,) * n, *numbers), (4,) * n, LINES)
