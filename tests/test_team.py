@@ -214,7 +214,13 @@ def work():
 {ENDS[how]}
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
-    done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

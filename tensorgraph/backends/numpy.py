@@ -9,7 +9,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
-from tensorgraph.backends.numpy_kernels.elementwise import exp_rows, flat, softmax, softmax_slope, unit
+from tensorgraph.backends.numpy_kernels.elementwise import ENOUGH, exp_rows, flat, softmax, softmax_slope, unit
 from tensorgraph.backends.numpy_kernels.normalization import standardize
 from tensorgraph.backends.numpy_kernels.recurrence import lstm
 from tensorgraph.mode import kernels_allowed
@@ -48,14 +48,14 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
 
     def relu(self, x: Any) -> Any:
         """max(x, 0). On large arrays `clip` takes half the time of `maximum`, which is slow against a number."""
-        if type(x) is np.ndarray and x.size >= 16384 and x.dtype in BITS and kernels_allowed():
+        if type(x) is np.ndarray and x.size >= ENOUGH and x.dtype in BITS and kernels_allowed():
             y = flat("relu", (x,))
             return x.clip(0, np.inf) if y is None else y
         return np.maximum(x, 0)
 
     def relu_slope(self, g: Any, y: Any) -> Any:
         """g where y > 0, else 0."""
-        if type(g) is np.ndarray and g.size >= 16384 and kernels_allowed():
+        if type(g) is np.ndarray and g.size >= ENOUGH and kernels_allowed():
             slope = flat("relu_slope", (g, y))
             if slope is not None:
                 return slope
@@ -63,7 +63,7 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
 
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)), to full relative precision on both sides."""
-        if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed():
+        if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed():
             y = flat("sigmoid", (x,))
             if y is not None:
                 return y
@@ -71,12 +71,12 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
 
     def ndtr(self, x: Any) -> Any:
         """Probability that a standard normal variable is below x; in float32 and less to 1e-7 absolute precision."""
-        y = flat("ndtr", (x,)) if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed() else None
+        y = flat("ndtr", (x,)) if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed() else None
         return super().ndtr(x) if y is None else y
 
     def softplus(self, x: Any) -> Any:
         """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which neither overflows nor cancels."""
-        y = flat("softplus", (x,)) if type(x) is np.ndarray and x.size >= 16384 and kernels_allowed() else None
+        y = flat("softplus", (x,)) if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed() else None
         return super().softplus(x) if y is None else y
 
     def softmax(self, x: Any, axis: int) -> Any:

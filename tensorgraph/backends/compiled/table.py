@@ -56,6 +56,9 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "layer_norm_slope": (10, 1),
     **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
     "sequence": (2, 0),
+    "mean_of_rows": (5, 1),
+    "settle_moments": (6, 1),
+    "settle_slopes": (9, 1),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
 
@@ -67,7 +70,7 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module."""
-    from tensorgraph.backends.compiled import calls, direct, functions, loops, rows
+    from tensorgraph.backends.compiled import calls, direct, functions, loops, rows, statistics
 
     for p, v in CORRELATE:
         if fits(p, v, registers):
@@ -90,6 +93,8 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     rows.softmax_slope(module, width, "softmax_slope")
     rows.layer_norm(module, width, "layer_norm")
     rows.layer_norm_slope(module, width, "layer_norm_slope")
+    for name in ("mean_of_rows", "settle_moments", "settle_slopes"):
+        getattr(statistics, name)(module, width, name)
     for name, counts in SIGNATURES.items():
         function = module.globals.get(name)
         if function is not None and len(function.args) != sum(counts):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 SINGLE = np.dtype("float32")
-ENOUGH = 1 << 13
+ENOUGH = 1 << 11
 """Elements from which compiled kernels are asked for."""
 SHARE = 1 << 15
 """Elements whose sums are worth a thread of their own."""
@@ -98,25 +99,34 @@ def unit(name: str) -> Any:
 
 def columns(x: np.ndarray, axis: Sequence[int]) -> Any:
     """x as (rows, columns) with `axis` as the rows, where it lies so and compiled kernels pay; otherwise None."""
-    if x.size < ENOUGH or x.dtype != SINGLE:
+    if x.size < ENOUGH or x.dtype != SINGLE or compiled.kernels() is None:
         return None
-    away = sorted(a % x.ndim for a in axis)
-    stays = [a for a in range(x.ndim) if a not in away]
-    rows = x.transpose(*sorted(away, key=lambda a: -x.strides[a]), *stays)
-    if not stays or not rows.flags.c_contiguous or compiled.kernels() is None:
-        return None
-    width = 1
-    for a in stays:
-        width *= x.shape[a]
-    return rows.reshape(-1, width) if width > 3 else None
+    found = _as_columns(x.shape, x.strides, axis)
+    return None if found is None else x.transpose(found[0]).reshape(found[1])
+
+
+@lru_cache(maxsize=1024)
+def _as_columns(shape: tuple, strides: tuple, axis: tuple[int, ...]) -> tuple[tuple, tuple] | None:
+    """The order of axes, and the shape after it, in which an array of float32 is a matrix without gaps."""
+    away = sorted({a % len(shape) for a in axis}, key=lambda a: -strides[a])
+    stays = [a for a in range(len(shape)) if a not in away]
+    order, step = (*away, *stays), SINGLE.itemsize
+    for a in reversed(order):
+        if shape[a] != 1 and strides[a] != step:
+            return None
+        step *= shape[a]
+    width = prod([shape[a] for a in stays])
+    return (order, (prod(shape) // width, width)) if width > 3 else None
 
 
 def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) -> np.ndarray:
-    """(2, columns) float64: the sums over the rows of inputs (rows, columns)."""
+    """(shares, 2, sums, columns): each share's sums over rows of inputs (rows, columns), and what rounding took from
+    them. They are to be added up by a kernel of compiled/statistics.py."""
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = inputs[0].shape
+    cost = rows * width * COST * len(inputs)
     shares = min(blas.threads(), max(1, rows * width // SHARE))
-    sums = np.zeros((shares, 2, 2, width), dtype=SINGLE)  # what they are, and what rounding took from them
+    sums = np.zeros((shares, 2, 2, width), dtype=SINGLE)
     places, block = [address(a) for a in inputs], min(RUN, max(RUN // 4, BLOCK // width))
     words = (*places, address(parameter), address(sums), rows, width, block, *(width,) * len(places))
     if shares == 1:
@@ -124,9 +134,8 @@ def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) 
     else:
         size = -(-rows // shares)
         steps = (*(4 * width * size,) * len(places), 0, sums.strides[0])
-        share_pieces(kernel, len(places) + 2, size, rows * width * len(places) * COST, words, steps)
-    sums[:, 1][~np.isfinite(sums[:, 0])] = 0
-    return sums.sum(axis=(0, 1), dtype=np.float64)
+        share_pieces(kernel, len(places) + 2, size, cost, words, steps)
+    return sums
 
 
 def on_columns(name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.ndarray], y: np.ndarray) -> None:

@@ -79,12 +79,14 @@ def standardize(
             same = np.empty_like(input)
             same[...] = g
             slopes = columns(same, axis)
-        total, along = column_sums("normalized_sums", (slopes, x), m).astype(SINGLE)
+        sums = column_sums("normalized_sums", (slopes, x), m)
+        gw, gb, along, level = np.empty((4, x.shape[1]), dtype=SINGLE)
+        places = [address(a) for a in (sums, r, scale, gw, gb, along, level)]
+        compiled.kernels()["settle_slopes"](*places, x.shape[1], len(sums), 1 / n)  # pyright: ignore[reportOptionalSubscript]
         gx = np.empty_like(input)
-        parameters = (m, scale, -scale * r * r * along / n, -scale * total / n)
-        on_columns("normalized_slope", (slopes, x), parameters, columns(gx, axis))
-        gw = (along * r).reshape(weight.shape) if weight is not None and wanted[1] else None
-        gb = total.reshape(bias.shape) if bias is not None and wanted[2] else None
+        on_columns("normalized_slope", (slopes, x), (m, scale, along, level), columns(gx, axis))
+        gw = gw.reshape(weight.shape) if weight is not None and wanted[1] else None
+        gb = gb.reshape(bias.shape) if bias is not None and wanted[2] else None
         return gx, gw, gb, None, None, None
 
     return y, pullback

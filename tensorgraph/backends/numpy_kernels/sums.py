@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends import compiled
+from tensorgraph.backends.compiled import address
 from tensorgraph.backends.numpy_kernels.elementwise import RUN, column_sums, columns
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.reduction import Reduction
@@ -84,13 +86,14 @@ class FastReduction(Reduction):
         rows = columns(x, axis) if kernels_allowed() else None
         if rows is None:
             return super().mean_and_variance(x, axis)
-        near = rows[:: -(-len(rows) // NEAR)]
-        near = np.add.reduce(near, axis=0) / SINGLE.type(len(near))
-        sums = column_sums("moments", (rows,), near) / len(rows)
-        var = np.maximum(sums[1] - sums[0] * sums[0], 0)
-        kept = _kept(x, axis, True)
-        mean = near + sums[0]
-        return mean.astype(x.dtype).reshape(kept), None, var.astype(x.dtype).reshape(kept)
+        n, width = rows.shape
+        near, mean, var = np.empty((3, *_kept(x, axis, True)), dtype=SINGLE)
+        kernels, step = compiled.kernels(), -(-n // NEAR)
+        few = -(-n // step)
+        kernels["mean_of_rows"](address(rows), address(near), few, width, step * width, 1 / few)
+        sums = column_sums("moments", (rows,), near)
+        kernels["settle_moments"](*map(address, (sums, near, mean, var)), width, len(sums), 1 / n)
+        return mean, None, var
 
 
 def _rows(x: np.ndarray, axis: Any) -> np.ndarray | None:
