@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tensorgraph import backends, writes
+from tensorgraph.capturing import each_time
 from tensorgraph.creation import asarray
 from tensorgraph.errors import DtypeError, StateDictError, sig
 from tensorgraph.nn import arguments as check
@@ -42,6 +43,7 @@ class ExponentialMovingAverage:
         self.updates = 0
         self.average: dict[str, Tensor] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
+    @each_time
     def update(self) -> None:
         """Moves the average towards the present weights."""
         self.updates += 1

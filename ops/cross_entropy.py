@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensorgraph import backends
+from tensorgraph.capturing import current as capturing
 from tensorgraph.errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError, sig
 from tensorgraph.fused import fusable
 from tensorgraph.operation import Array
@@ -57,6 +58,8 @@ def _check_labels(name: str, input: Any, target: Any, weight: Any, ignore_index:
     if not labels.size:
         return 0
     inside = 0 <= ignore_index < classes
+    if capturing() is not None:  # values are not to be seen: counted on the device, and the general way is taken
+        return be.count_nonzero(labels != ignore_index).astype(input.dtype)
     if not inside and be.to_host(labels.min()) >= 0 and be.to_host(labels.max()) < classes:
         return labels.size
     ignored = labels == ignore_index
@@ -77,7 +80,7 @@ def _check_labels(name: str, input: Any, target: Any, weight: Any, ignore_index:
 
 def _check_mean(name: str, input: Any, count: int, reduction: str) -> None:
     """Raises ArgumentError for the mean over no labels."""
-    if reduction != "mean" or count:
+    if reduction != "mean" or not isinstance(count, int) or count:
         return
     what = "every label is ignored" if input.shape[0] else f"the batch is empty: input is {sig(input)}"
     raise ArgumentError(f"{name}: {what}; the mean over none is undefined", hint='reduction="sum" gives 0')
@@ -87,7 +90,7 @@ def _of_classes(logp, target, weight, *, ignore_index, reduction, label_smoothin
     """The loss of class indices from log-probabilities, with smoothing."""
     axis = 0 if logp.ndim == 1 else 1
     valid, labels = None, target
-    if count < target.size:
+    if not isinstance(count, int) or count < target.size:
         valid = raw(target) != ignore_index
         labels = where(valid, target, 0)
     loss = -squeeze(take_along_axis(logp, expand_dims(labels, axis), axis), axis)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph import backends
+from tensorgraph.capturing import current as capturing
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, BroadcastWarning, DtypeError, ShapeError, sig
 from tensorgraph.operation import Array, op
@@ -93,9 +94,9 @@ def _user_level() -> int:
 
 
 def first_bad(bad: Any) -> tuple[int, ...] | None:
-    """Where a mask first holds, None where it never does."""
+    """Where a mask first holds, None where it never does, and in a captured step, which cannot look."""
     be = backends.backend_of(bad)
-    if not be.to_host(bad.any()):
+    if capturing() is not None or not be.to_host(bad.any()):
         return None
     return tuple(int(i[0]) for i in be.to_host(bad).nonzero())
 

@@ -33,6 +33,7 @@ from tensorgraph.array_api import (
 from tensorgraph.autocast import autocast
 from tensorgraph.backends import get_default_device, set_default_device
 from tensorgraph.backward import grad
+from tensorgraph.capture import capture
 from tensorgraph.check import GradcheckError, gradcheck, gradgradcheck
 from tensorgraph.checkpoint import checkpoint
 from tensorgraph.config_report import show_config

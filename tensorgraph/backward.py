@@ -14,6 +14,7 @@ from sys import getrefcount
 from typing import Any, TypeAlias, overload
 
 from tensorgraph import backends, writes
+from tensorgraph.capturing import current
 from tensorgraph.errors import GraphError, ShapeError, sig, sig_of
 from tensorgraph.mode import set_grad_enabled
 from tensorgraph.node import LEAF, Node
@@ -380,7 +381,14 @@ def _accumulate(leaf: Node, g: Any, shared: bool) -> None:
     tensor = leaf.tensor()
     if tensor is None:  # nobody holds the leaf any more: nobody can ask for its gradient
         return
+    capture = current()
+    if capture is not None:
+        capture.touch(tensor)
     if tensor.grad is None:
         tensor.grad = _give_out(g, shared)
+    elif capture is not None and tensor.grad.node is None and not isinstance(g, Tensor):
+        array = tensor.grad.array  # a replay adds where it added before
+        array += _give_out(g, False).array
+        writes.wrote(array)
     else:
         tensor.grad = tensor.grad + _give_out(g, False)

@@ -36,7 +36,11 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Starts again from `seed`, an integer from 0 on. Returns the generator itself."""
         self.initial_seed = _check_seed(seed)
-        self.stream = self._backend.stream(self.initial_seed, self.device)
+        stream = self._backend.stream(self.initial_seed, self.device)
+        if hasattr(self, "stream"):
+            self.stream.state = stream.state  # a captured step draws from the stream that it met
+        else:
+            self.stream = stream
         return self
 
     def get_state(self) -> dict[str, Any]:

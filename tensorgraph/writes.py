@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 from tensorgraph.backends import ARRAYS, backend_of
+from tensorgraph.capturing import current
 from tensorgraph.errors import GraphError, sig
 from tensorgraph.mode import tick
 from tensorgraph.node import Node
@@ -29,6 +30,9 @@ def wrote(*arrays: Any) -> None:
     """Remembers that arrays were just written in place."""
     global latest
     latest = tick()
+    capture = current()
+    if capture is not None:
+        capture.wrote(arrays)
     code, lasti = caller()
     everything = [(latest, _EVERYTHING, code, lasti)]
     for array in arrays:

@@ -92,11 +92,11 @@ struct { unsigned int x; } blockIdx, blockDim, threadIdx;
 """
 LOOP = """
 void run(unsigned int blocks, unsigned int threads, unsigned long long key, unsigned long long start,
-         unsigned long long n, unsigned int* y)
+         unsigned long long* start_there, unsigned long long n, unsigned int* y)
 {
     blockDim.x = threads;
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
-        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) philox(key, start, n, y);
+        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) philox(key, start, start_there, n, y);
 }
 """
 
@@ -115,6 +115,11 @@ def test_philox_on_the_host(tmp_path):
         start = start if blocks % 2 else 2**32 - blocks // 2  # counters that pass 32 bits
         y = np.full(4 * blocks + 4, 7, np.uint32)
         wide = [ctypes.c_ulonglong(n) for n in (key, start, blocks)]
+        if blocks % 3 == 0:  # the start is read where it lies
+            there, wide[1] = wide[1], ctypes.c_ulonglong(99)
+            wide.insert(2, ctypes.byref(there))
+        else:
+            wide.insert(2, None)
         library.run(-(-blocks // 256), 256, *wide, y.ctypes.data_as(ctypes.c_void_p))
         np.testing.assert_array_equal(y[: 4 * blocks], philox(np, key, start, blocks))
         assert (y[4 * blocks :] == 7).all()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tensorgraph import backends, writes
+from tensorgraph.capturing import current, each_time, live
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, StateDictError, sig
 from tensorgraph.nn import arguments as check
 from tensorgraph.tensor import Tensor
@@ -63,8 +64,11 @@ class GradScaler:
             return type(outputs)(map(self.scale, outputs))
         if not isinstance(outputs, Tensor):
             raise DtypeError(f"GradScaler.scale: expected the loss, a tensor, got {sig(outputs)}")
-        return outputs * self._scale
+        if current() is None:
+            return outputs * self._scale
+        return outputs * Tensor(live(lambda: self._scale, outputs.dtype))  # a captured step reads it anew
 
+    @each_time
     def unscale_(self, optimizer: Any) -> None:
         """Divides the gradients of an optimiser's parameters by the scale, in place; `step` does it unless you did.
 
@@ -98,6 +102,7 @@ class GradScaler:
             finite = finite and bool(be.to_host(be.all(good)))  # the only wait for the device
         self._finite[key] = finite
 
+    @each_time
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """`optimizer.step(...)`, or nothing when a gradient is not finite. Returns what the step returned, or None.
 
@@ -117,6 +122,7 @@ class GradScaler:
         self._stepped.add(key)
         return optimizer.step(*args, **kwargs) if self._finite[key] else None
 
+    @each_time
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adapts the scale to what the steps since the last update met, or sets it to `new_scale`.
 

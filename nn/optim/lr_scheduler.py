@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from tensorgraph.capturing import each_time
 from tensorgraph.errors import ArgumentError, DtypeError, sig
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn.optim.optimizer import Optimizer
@@ -61,6 +62,12 @@ class LRScheduler:
         """What the initial rate (above the floor) is multiplied by at step t; every schedule writes its own."""
         raise NotImplementedError(f"{type(self).__name__} has no factor(t, group)")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = each_time(cls.step)
+
+    @each_time
     def step(self) -> None:
         """Goes one step on and sets the rates."""
         self.last_epoch += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tensorgraph import backends, writes
+from tensorgraph.capturing import each_time
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, GraphError, StateDictError, sig
 from tensorgraph.mode import enable_grad
@@ -127,6 +128,11 @@ class Optimizer:
             check.number(type(self).__name__, 0, l1_decay=group["l1_decay"])
         self._check(group)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = each_time(cls.step)
+
     # ---- stepping ------------------------------------------------------------------------------------------------
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradient of every parameter; `set_to_none=False` makes new zeros instead."""
@@ -135,6 +141,7 @@ class Optimizer:
                 if p.grad is not None:
                     p.grad = None if set_to_none else Tensor(backends.backend_of(p.array).zeros_like(p.array))
 
+    @each_time
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Moves every parameter that has a gradient. Returns what `closure()` returned, when one is given.
 

@@ -34,6 +34,8 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     xp: Any
     array_type: type
     name: str
+    captures = False
+    """whether a step gains by being a graph that is launched again (capture.py)"""
 
     def __init__(self) -> None:
         self._kernels: dict[str, Callable] = dict(KERNELS)
@@ -66,6 +68,13 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
 
     def use(self, device: str) -> None:
         """Makes a device the one on which this thread computes; there is but one CPU."""
+
+    def graphs(self, device: str) -> Any:
+        """What records work: `begin()`, then `end()`, which gives a function that launches it, or `abandon()`.
+
+        Recorded work is not computed before it is launched, and finds its memory as it was.
+        """
+        raise NotImplementedError(f"{self.name} has no graphs of work")
 
     @abstractmethod
     def byte_bounds(self, array: Any) -> tuple[int, int]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.array import Backend
+from tensorgraph.backends.cuda_graphs import CudaGraphs
 from tensorgraph.backends.philox import KERNEL, PhiloxStream
+from tensorgraph.capturing import leave
 from tensorgraph.errors import BackendError
 
 _backend: CupyBackend | None = None
@@ -26,6 +28,7 @@ class CupyBackend(Backend):
     """Arrays of CuPy in the memory of a GPU."""
 
     name = "cuda"
+    captures = True
 
     def __init__(self, cupy: Any):
         super().__init__()
@@ -35,11 +38,16 @@ class CupyBackend(Backend):
     def device_of(self, array: Any) -> str:
         return f"cuda:{array.device.id}"
 
+    def graphs(self, device: str) -> CudaGraphs:
+        return CudaGraphs(self.xp, self.on(device))
+
     def to_host(self, array: Any) -> np.ndarray:
+        leave("it reads values of the device (.item(), float(), print, a check of values)")
         return self.xp.asnumpy(array)
 
     def from_host(self, array: np.ndarray, device: str = "cuda") -> Any:
         """The copy is queued: CuPy puts the values into page-locked memory first, and keeps that until they are up."""
+        leave("it copies values to the device (tg.tensor, .to(device), NumPy arrays as operands)")
         with self.on(device):
             return self.xp.asarray(array, order="C")
 
@@ -63,13 +71,15 @@ class CupyBackend(Backend):
     def stream(self, seed: int, device: str) -> Any:
         return PhiloxStream(seed, self.xp, partial(self._philox, device))
 
-    def _philox(self, device: str, key: int, start: int, blocks: int) -> Any:
+    def _philox(self, device: str, key: int, start: Any, blocks: int) -> Any:
         """`philox` in one kernel."""
         with self.on(device):
             y = self.xp.empty(4 * blocks, dtype=np.uint32)
             if blocks:
                 kernel = self.xp.RawKernel(KERNEL, "philox")  # CuPy keeps what it has compiled
-                kernel((-(-blocks // 256),), (256,), (np.uint64(key), np.uint64(start), np.uint64(blocks), y))
+                null = np.uint64(0)
+                begin = (null, start) if type(start) is self.array_type else (np.uint64(start), null)
+                kernel((-(-blocks // 256),), (256,), (np.uint64(key), *begin, np.uint64(blocks), y))
             return y
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:

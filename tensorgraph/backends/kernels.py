@@ -36,7 +36,8 @@ def cross_entropy(
 ) -> Any:
     """Loss of class indices from max, exp and sum; the gradient softmax - one-hot from what the forward pass left.
 
-    input (C,), (N, C) or (N, C, ...), target without C, weight (C,) or None; `count` labels are not ignored.
+    input (C,), (N, C) or (N, C, ...), target without C, weight (C,) or None; `count` labels are not ignored (an array
+    with that number where it is not known on the host).
     """
     if wanted[2] or input.dtype.kind != "f" or not input.size:
         return None
@@ -50,7 +51,7 @@ def cross_entropy(
     n, classes = x.shape
     labels = target.reshape(n)
     valid = None
-    if count < n:
+    if not isinstance(count, int) or count < n:
         valid = labels != ignore_index
         labels = be.where(valid, labels, 0)
     rows = be.arange(n)

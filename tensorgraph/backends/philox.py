@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.capturing import depends, live
 from tensorgraph.errors import ArgumentError
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
@@ -20,10 +21,13 @@ KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 LOW = 0xFFFFFFFF
 
 
-def philox(xp: Any, key: int, start: int, blocks: int) -> Any:
-    """The definition: 4 words of 32 random bits for each counter from `start` on.  -> (4 * blocks) uint32."""
+def philox(xp: Any, key: int, start: Any, blocks: int) -> Any:
+    """The definition: 4 words of 32 random bits for each counter from `start` on.  -> (4 * blocks) uint32.
+
+    start: an integer, or an array with one, of uint64.
+    """
     low, shift = xp.uint64(LOW), xp.uint64(32)
-    counter = xp.arange(blocks, dtype=xp.uint64) + xp.uint64(start)
+    counter = xp.arange(blocks, dtype=xp.uint64) + (start if hasattr(start, "dtype") else xp.uint64(start))
     words = [counter & low, counter >> shift, xp.zeros_like(counter), xp.zeros_like(counter)]
     for i in range(10):
         k0, k1 = (
@@ -35,12 +39,12 @@ def philox(xp: Any, key: int, start: int, blocks: int) -> Any:
 
 
 KERNEL = """
-extern "C" __global__ void philox(unsigned long long key, unsigned long long start, unsigned long long blocks,
-                                  unsigned int* y)
+extern "C" __global__ void philox(unsigned long long key, unsigned long long start,
+                                  const unsigned long long* start_there, unsigned long long blocks, unsigned int* y)
 {
     unsigned long long i = (unsigned long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= blocks) return;
-    unsigned long long n = start + i;
+    unsigned long long n = (start_there ? *start_there : start) + i;
     unsigned int a = (unsigned int)n, b = (unsigned int)(n >> 32), c = 0, d = 0;
     unsigned int k0 = (unsigned int)key, k1 = (unsigned int)(key >> 32);
     for (int round = 0; round < 10; ++round) {
@@ -55,7 +59,7 @@ extern "C" __global__ void philox(unsigned long long key, unsigned long long sta
     y[4 * i] = a; y[4 * i + 1] = b; y[4 * i + 2] = c; y[4 * i + 3] = d;
 }
 """
-"""The same in CUDA C: one thread a counter."""
+"""The same in CUDA C: one thread a counter. `start_there`, unless null, is where the start is read on the device."""
 
 
 class PhiloxStream:
@@ -63,7 +67,7 @@ class PhiloxStream:
 
     kind = "Philox4x32-10"
 
-    def __init__(self, seed: int, xp: Any, words: Callable[[int, int, int], Any]):
+    def __init__(self, seed: int, xp: Any, words: Callable[[int, Any, int], Any]):
         self._xp, self._words = xp, words
         self._key, self._position = seed % 2**64, 0
 
@@ -71,8 +75,18 @@ class PhiloxStream:
         """32 random bits an element."""
         n = math.prod(shape)
         blocks = -(-n // 4)
-        words = self._words(self._key, self._position, blocks)
-        self._position += blocks
+        before = self._position
+        depends(lambda: self._key)
+
+        def start() -> int:
+            position = self._position
+            self._position += blocks
+            return position
+
+        def undo() -> None:
+            self._position = before
+
+        words = self._words(self._key, live(start, np.uint64, undo), blocks)
         return words[:n].reshape(shape)
 
     def _long_bits(self, shape: tuple[int, ...]) -> Any:
