@@ -331,7 +331,7 @@ class Recording:
     def replay(self, given: list[Tensor]) -> Any:
         """The step once more, with other values."""
         for mine, tensor in zip(self.inputs, given, strict=True):
-            pass
+            mine.array[...] = tensor.array
         for part in self._parts:
             if isinstance(part, _Piece):
                 self._launch(part, [compute() for compute, _ in part.numbers])

@@ -198,6 +198,29 @@ def test_gradients_accumulate_where_they_are(device):
     np.testing.assert_array_equal(run(True), run(False))
 
 
+def test_a_replay_gives_gradients_back(device):
+    """Also where somebody dropped them since; and drops them where the step does."""
+    w = tg.ones(2).to(device="fence").requires_grad_()
+    optimizer = nn.optim.SGD([w], lr=0.0)
+
+    def step(x, keep):
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        if not keep:
+            optimizer.zero_grad()
+
+    step = tg.capture(step)
+    for keep in (True, False):
+        for i in range(6):
+            step(tg.full((2,), float(i)).to(device="fence"), keep)
+            assert host(w.grad).tolist() == [i, i] if keep else w.grad is None
+            if i % 2:
+                w.grad = None
+            elif not keep:
+                w.grad = tg.ones(2).to(device="fence")
+        assert step.reason is None
+
+
 def test_a_seed_in_the_middle(device):
     """manual_seed between replays, and the state of the generator behind them."""
 
@@ -380,16 +403,16 @@ def wait(array):
 
 
 def array_library(w, optimizer, x):
-    optimizer.zero_grad()
     (w * x).sum().backward()
     wait(w.grad.array)  # past tensorgraph
     optimizer.step()
+    w.grad = None
     return w.detach()
 
 
 def product(w, optimizer, x):
     optimizer.zero_grad()
-    tg.dropout(w.reshape(1, 3) @ x.reshape(3, 1), 0.5).sum().backward()
+    (tg.dropout(w, 0.5).reshape(1, 3) @ x.reshape(3, 1)).sum().backward()
     optimizer.step()
     return w.detach()
 
