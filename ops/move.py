@@ -75,8 +75,8 @@ MODES |= {"replicate": "edge", "circular": "wrap"}  # PyTorch's names
 
 @op
 def _pad_constant(be, x: Array, widths: Sequence[Sequence[int]], value: float):
-    """x in the middle of `value`; no width is negative."""
-    out = be.full([b + n + a for n, (b, a) in zip(x.shape, widths, strict=True)], value, dtype=x.dtype)
+    """x in the middle of `value`; no width is negative. In memory the axes stay in x's order."""
+    out = be.full_like(x, value, shape=[b + n + a for n, (b, a) in zip(x.shape, widths, strict=True)])
     out[_inside(x.shape, widths)] = x
     return out
 

@@ -33,7 +33,7 @@ class Pieces:
             total.pieces += self.pieces  # nobody else holds them: every rule makes its own
             return total
         be = backend_of(self.pieces[0][0])
-        return be.lay(self.pieces, total if in_place else be.copy(be.asarray(total)), empty=False)
+        return be.lay(self.pieces, total if in_place else be.asarray(total).copy(order="K"), empty=False)
 
     def __add__(self, other: Any) -> Any:
         return self.dense() + other

@@ -234,3 +234,20 @@ def test_no_im2col_of_the_whole_batch(monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * y.nbytes, f"{peak / 1e6:.1f} MB for a result of {y.nbytes / 1e6:.1f} MB"
+
+
+def test_layout_survives_between_convolutions():
+    """What a residual network does between them: a mixed layout would make every addition and copy slow."""
+    rng = np.random.default_rng(0)
+    x = tg.tensor(rng.standard_normal((2, 6, 8, 8)).astype("f"), requires_grad=True)
+    w = rng.standard_normal((8, 8, 3, 3)).astype("f")
+    seen = []
+    y = tg.conv2d(x, w[:, :6], padding=1)
+    y.register_hook(lambda g: seen.append(g.array.strides))
+    shortcut = tg.pad(y[:, :4, ::2, ::2], ((0, 0), (2, 2), (0, 0), (0, 0)))
+    z = tg.relu(tg.conv2d(y, w, stride=2, padding=1) + shortcut)
+    edge = tg.pad(z, 1, mode="edge")
+    z.register_hook(lambda g: seen.append(g.array.strides))
+    (z.mean((2, 3)) ** 2).sum().backward()
+    for strides in (*(t.array.strides for t in (y, shortcut, z, edge)), seen[1]):
+        assert strides[1] == 4, strides

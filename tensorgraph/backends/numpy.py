@@ -9,7 +9,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
-from tensorgraph.backends.numpy_kernels.elementwise import ENOUGH, exp_rows, flat, softmax, softmax_slope, unit
+from tensorgraph.backends.numpy_kernels.elementwise import ENOUGH, alike, exp_rows, flat, softmax, softmax_slope, unit
 from tensorgraph.backends.numpy_kernels.normalization import standardize
 from tensorgraph.backends.numpy_kernels.recurrence import lstm
 from tensorgraph.mode import kernels_allowed
@@ -56,7 +56,7 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
     def relu_slope(self, g: Any, y: Any) -> Any:
         """g where y > 0, else 0."""
         if type(g) is np.ndarray and g.size >= ENOUGH and kernels_allowed():
-            slope = flat("relu_slope", (g, y))
+            slope = flat("relu_slope", (alike(g, y), y))
             if slope is not None:
                 return slope
         return self.where(y > 0, g, 0)

@@ -52,7 +52,7 @@ class Padding:
 
     def extend(self, x: Any, widths: Widths, mode: str) -> Any:
         """x in the middle, continued by "edge", "reflect", "symmetric" or "wrap"."""
-        out = self.xp.empty([b + n + a for n, (b, a) in zip(x.shape, widths, strict=True)], dtype=x.dtype)
+        out = self.xp.empty_like(x, shape=[b + n + a for n, (b, a) in zip(x.shape, widths, strict=True)])
         out[_inside(x.shape, widths)] = x
         for to, source in _copies(x.shape, widths, mode):
             out[to] = out[source]

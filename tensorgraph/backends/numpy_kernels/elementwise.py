@@ -18,7 +18,10 @@ from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.threads import LINES, share, share_pieces
 
 __all__ = [
+    "ENOUGH",
     "RUN",
+    "SHARE",
+    "alike",
     "column_sums",
     "columns",
     "exp_rows",
@@ -77,6 +80,15 @@ def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequen
     return found[0] if len(found) == 1 else found
 
 
+def alike(x: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """x, or where it lies in memory otherwise than a model of its shape, a copy that lies as that."""
+    if x.strides == model.strides:
+        return x
+    same = np.empty_like(model, dtype=x.dtype)
+    same[...] = x
+    return same
+
+
 def unit(name: str) -> Any:
     """The kernel of a fused operation on one array, whose slope is computed from that array again."""
 
@@ -86,11 +98,7 @@ def unit(name: str) -> Any:
             return None
 
         def pullback(g: Any) -> tuple:
-            if g.strides != x.strides:
-                same = np.empty_like(x)
-                same[...] = g
-                g = same
-            return (flat(f"{name}_slope", (g, x)),)
+            return (flat(f"{name}_slope", (alike(g, x), x)),)
 
         return y, pullback
 
