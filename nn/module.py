@@ -289,7 +289,7 @@ class Module:
         for arg in args:
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
-            elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
+            elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda", "meta"):
                 device = arg
             elif arg is not None:
                 dtype = arg

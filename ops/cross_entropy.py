@@ -55,8 +55,8 @@ def _check_labels(name: str, input: Any, target: Any, weight: Any, ignore_index:
         raise ShapeError(f"{name}: labels are {sig(target)}, expected {expected} for input {sig(input)}", hint=hint)
     if weight is not None and weight.shape != (classes,):
         raise ShapeError(f"{name}: weight is {sig(weight)}, expected one number for each of {classes} classes")
-    if not labels.size:
-        return 0
+    if not labels.size or not be.has_values:
+        return labels.size
     inside = 0 <= ignore_index < classes
     if capturing() is not None:  # values are not to be seen: counted on the device, and the general way is taken
         return be.count_nonzero(labels != ignore_index).astype(input.dtype)

@@ -68,7 +68,8 @@ def _spelt(rows: np.ndarray, blank: int) -> tuple[np.ndarray, np.ndarray]:
 def _lengths(name: str, what: str, lengths: Any, n: int, most: int) -> np.ndarray:
     """Lengths as integers on the host, each from 0 to `most`."""
     array = raw(operand(lengths))
-    host = backends.backend_of(array).to_host(array).reshape(-1)
+    be = backends.backend_of(array)
+    host = (be.to_host(array) if be.has_values else np.full(array.shape, most, array.dtype)).reshape(-1)  # the longest
     if host.dtype.kind not in "iu":
         raise DtypeError(f"{name}: {what} are {sig(array)}, expected integers")
     if host.shape != (n,):
@@ -121,15 +122,16 @@ def ctc_loss(
     if single and labels.ndim == 1:
         labels = labels.reshape(1, -1)
     flat = labels.ndim == 1
+    given = be.to_host(labels) if be.has_values or flat else np.full(labels.shape, int(not blank))
     sizes = _lengths(name, "target_lengths", target_lengths, n, labels.size if flat else labels.shape[-1])
     inputs = _lengths(name, "input_lengths", input_lengths, n, times)
     if flat:
         if sizes.sum() != labels.size:
             raise ShapeError(f"{name}: target_lengths add up to {sizes.sum()}, there are {labels.size} labels")
         rows = np.zeros((n, max(sizes.tolist(), default=0)), np.int64)
-        rows[np.arange(rows.shape[1]) < sizes[:, None]] = be.to_host(labels)
+        rows[np.arange(rows.shape[1]) < sizes[:, None]] = given
     elif labels.ndim == 2 and labels.shape[0] == n:
-        rows = be.to_host(labels)[:, : max(sizes.tolist(), default=0)].astype(np.int64)
+        rows = given[:, : max(sizes.tolist(), default=0)].astype(np.int64)
     else:
         raise ShapeError(f"{name}: targets are {sig(targets)}, expected ({n}, S) or all labels in one axis")
     used = np.arange(rows.shape[1]) < sizes[:, None]

@@ -315,12 +315,14 @@ def one_hot(be, x: Array, num_classes: int = -1, dtype: object = "int64"):
         raise DtypeError(f"one_hot: classes are integers, got {sig(x)}")
     if x.size == 0 and num_classes == -1:
         raise ShapeError(f"one_hot: {sig(x)} holds no class to count", hint="one_hot(x, num_classes)")
-    low, high = be.range_of(x)
-    n = high + 1 if num_classes == -1 else num_classes
-    if low < 0 or high >= n:
-        raise OutOfRangeError(
-            f"one_hot: class {low if low < 0 else high} is none of {n}", hint="classes are counted from 0"
-        )
+    n = num_classes
+    if n == -1 or be.has_values:
+        low, high = be.range_of(x)
+        n = high + 1 if n == -1 else n
+        if low < 0 or high >= n:
+            raise OutOfRangeError(
+                f"one_hot: class {low if low < 0 else high} is none of {n}", hint="classes are counted from 0"
+            )
     return (x.reshape((*x.shape, 1)) == be.arange(n)).astype(check_dtype(dtype))
 
 

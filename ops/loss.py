@@ -94,9 +94,9 @@ def _user_level() -> int:
 
 
 def first_bad(bad: Any) -> tuple[int, ...] | None:
-    """Where a mask first holds, None where it never does, and in a captured step, which cannot look."""
+    """Where a mask first holds, None where it never does, or where nobody can look: in a captured step, on "meta"."""
     be = backends.backend_of(bad)
-    if capturing() is not None or not be.to_host(bad.any()):
+    if capturing() is not None or not be.has_values or not be.to_host(bad.any()):
         return None
     return tuple(int(i[0]) for i in be.to_host(bad).nonzero())
 

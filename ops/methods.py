@@ -116,7 +116,7 @@ def _to(
     for arg in args:
         if isinstance(arg, Tensor):
             device, dtype = arg.device, arg.dtype
-        elif isinstance(arg, str) and re.fullmatch(r"cpu|cuda(:\d+)?", arg):
+        elif isinstance(arg, str) and re.fullmatch(r"cpu|cuda(:\d+)?|meta", arg):
             device = arg
         elif arg is not None:
             dtype = arg

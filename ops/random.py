@@ -244,7 +244,7 @@ def bernoulli(p: Any, size: Any = None, *, generator: Generator | None = None) -
 def _bernoulli(be, p: Array, noise: Array):
     """1 where the noise lies below p, else 0, in the dtype of the noise."""
     inside = (p >= 0) & (p <= 1)
-    if not be.to_host(be.asarray(inside)).all():
+    if be.has_values and not be.to_host(be.asarray(inside)).all():
         raise ArgumentError("bernoulli: a probability lies between 0 and 1")
     return (noise < p).astype(noise.dtype)
 
@@ -271,10 +271,10 @@ def _multinomial(be, weights: Array, noise: Array, *, num_samples: int, replacem
     """Indices from weights (..., n) and noise, uniform (..., num_samples); without replacement exponential (..., n)."""
     w = weights.astype("float64")
     positive = w > 0
-    if not be.to_host((positive | (w == 0)) & be.isfinite(w)).all():
+    if be.has_values and not be.to_host((positive | (w == 0)) & be.isfinite(w)).all():
         raise ArgumentError("multinomial: weights are finite and not negative")
     needed = min(num_samples, 1) if replacement else num_samples
-    if not be.to_host(be.sum(positive, axis=-1) >= needed).all():
+    if be.has_values and not be.to_host(be.sum(positive, axis=-1) >= needed).all():
         raise ArgumentError(
             f"multinomial: a row has fewer than {needed} positive weights",
             hint=None if replacement else f"replacement=True draws {num_samples} from any row",

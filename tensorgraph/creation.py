@@ -134,8 +134,10 @@ def _placed(host: np.ndarray, device: str | None, requires_grad: bool) -> Tensor
 
 
 def _filled(function: str, shape: tuple, dtype: Any, device: str | None, requires_grad: bool) -> Tensor:
-    host = getattr(np, function)(_shape(shape), dtype=backends.check_dtype(dtype) or np.float32)
-    return _placed(host, device, requires_grad)
+    kind = backends.check_dtype(dtype) or np.dtype("float32")
+    made = backends.get(device).filled(function, _shape(shape), kind, device or backends.get_default_device())
+    result = Tensor(made)
+    return result.requires_grad_() if requires_grad else result
 
 
 def zeros(*shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:

@@ -31,6 +31,7 @@ class Generator:
     def __init__(self, seed: int | None = None, device: str | None = None):
         self.device = _full_name(device)
         self._backend = backends.get(self.device)
+        self.draws = self._backend.has_values
         self.manual_seed(secrets.randbits(63) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
@@ -74,7 +75,9 @@ def default_generator(device: str | None = None) -> Generator:
     name = _full_name(device)
     generator = _defaults.get(name)
     if generator is None:
-        generator = _defaults[name] = Generator(_seed, name)
+        generator = Generator(_seed, name)
+        if generator.draws:
+            _defaults[name] = generator
     return generator
 
 
@@ -104,6 +107,8 @@ def generator_for(generator: Generator | None, device: str | None, what: str) ->
         return default_generator(device)
     if not isinstance(generator, Generator):
         raise ArgumentError(f"{what}: generator is {sig(generator)}", hint="tensorgraph.Generator(seed, device)")
+    if not backends.get(device).has_values:  # where nothing is drawn any stream will do
+        return default_generator(device)
     if device is not None and generator.device != _full_name(device):
         raise BackendError(
             f"{what}: the generator draws on {generator.device}, the result belongs on {device}",

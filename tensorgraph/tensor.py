@@ -96,9 +96,11 @@ class Tensor(_Methods):
         return self.shape[0]
 
     def __repr__(self) -> str:
-        values = np.array2string(
-            backends.backend_of(self.array).to_host(self.array), separator=", ", prefix="tensor(", threshold=200
-        )
+        be = backends.backend_of(self.array)
+        if be.has_values:
+            values = np.array2string(be.to_host(self.array), separator=", ", prefix="tensor(", threshold=200)
+        else:
+            values = f"..., shape={self.shape}"
         parts = [values, f"dtype={self.dtype}"]
         if self.device != "cpu":
             parts.append(f"device={self.device!r}")
@@ -271,7 +273,8 @@ class Tensor(_Methods):
             return memo[id(self)]
         copy = type(self).__new__(type(self))
         memo[id(self)] = copy
-        self._fill(copy, backends.backend_of(self.array).copy(self.array))
+        copied = memo.get("copy of an array", backends.backend_of(self.array).copy)  # diagnostics/plan.py has its own
+        self._fill(copy, copied(self.array))
         copy.grad = self.grad.__deepcopy__(memo) if self.grad is not None and self.grad.is_leaf else None
         return copy
 

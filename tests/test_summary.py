@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
 import tensorgraph as tg
 from tensorgraph import nn
-from tensorgraph.errors import ArgumentError, BackendError, DtypeError, GraphError
+from tensorgraph.errors import ArgumentError, DtypeError
 from tensorgraph.nn.receptive import WHOLE
 
 
@@ -153,66 +151,3 @@ def test_bad_input():
     with pytest.raises(tg.ShapeError, match="x has 5 features"):
         nn.summary(model, (1, 5))
     assert model._after == ()  # the hooks are gone although it failed
-
-
-# ---- plan ------------------------------------------------------------------------------------------------------------
-def measured(model, x, optimizer):
-    """Peak of a training step as tracemalloc sees it, parameters and all."""
-    held = sum(p.nbytes for p in model.parameters())
-    updates = optimizer(list(model.parameters()))
-    tracemalloc.start()
-    try:
-        for _ in range(2):
-            updates.zero_grad()
-            tracemalloc.reset_peak()
-            model(x).sum().backward()
-            updates.step()
-        return tracemalloc.get_traced_memory()[1] + held + x.nbytes
-    finally:
-        tracemalloc.stop()
-
-
-def test_the_plan_agrees_with_what_a_large_step_takes():
-    model = nn.Sequential(
-        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(32 * 12 * 12, 200), nn.ReLU(), nn.Linear(200, 10)),
-    )
-    found = tg.plan(model, (1, 28, 28), optimizer=nn.optim.Adam)
-    assert found.parts["optimiser"] == 2 * found.parts["parameters"] == 8 * sum(p.size for p in model.parameters())
-    for n in (96, 256):
-        assert found.peak(n) == pytest.approx(measured(model, tg.zeros(n, 1, 28, 28), nn.optim.Adam), rel=0.1)
-    most = found.largest_batch(500 << 20)
-    assert found.peak(most) <= 500 << 20 < found.peak(most + 1)
-    assert found.largest_batch(1 << 20) == 0
-    assert found.at_peak(1000).name.startswith("backward of ")
-
-
-def test_a_plan_leaves_everything_as_it_was():
-    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-    before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
-    found = tg.plan(model, lambda n: tg.ones(n, 4), loss=lambda y: (y * y).mean())
-    assert "batch of 128" in repr(found) and found.peak(1) > found.parts["parameters"]
-    for name, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.numpy(), before[name])
-    assert all(p.grad is None for p in model.parameters())
-    assert not tracemalloc.is_tracing()
-
-
-def test_what_cannot_be_planned(monkeypatch):
-    class Moody(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(2, 2)
-
-        def forward(self, x):
-            return self.fc(x).exp() if len(x) % 16 else self.fc(x)
-
-    with pytest.raises(GraphError, match="other operations for a batch of"):
-        tg.plan(Moody(), (2,))
-    found = tg.plan(nn.Linear(2, 2), (2,))
-    with pytest.raises(ArgumentError, match="at least one sample, got 0"):
-        found.peak(0)
-    monkeypatch.setattr("tensorgraph.diagnostics.plan.Path.read_text", lambda self: "nothing")
-    with pytest.raises(BackendError, match="how much memory is free"):
-        found.largest_batch()
-    assert "are free" not in repr(found)

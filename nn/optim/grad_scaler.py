@@ -99,7 +99,8 @@ class GradScaler:
                 g *= 1 / self._scale
                 writes.wrote(g)
             good = be.stack([be.all(be.isfinite(g)) for g in arrays])
-            finite = finite and bool(be.to_host(be.all(good)))  # the only wait for the device
+            if be.has_values:
+                finite = finite and bool(be.to_host(be.all(good)))  # the only wait for the device
         self._finite[key] = finite
 
     @each_time

@@ -6,6 +6,9 @@ A backend is found by the type of an array (`ARRAYS`, one dictionary lookup) or 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ PLAIN: set[type] = {np.ndarray, float, int, bool, complex, type(None)}
 """types that an operation takes as they are"""
 
 _default = "cpu"
+_here: ContextVar[str | None] = ContextVar("tensorgraph.device", default=None)
 
 
 def register(array_type: type, backend: Backend) -> None:
@@ -32,15 +36,21 @@ def register(array_type: type, backend: Backend) -> None:
 
 
 def get(device: str | None = None) -> Backend:
-    """The backend of a device: `"cpu"`, `"cuda"`, `"cuda:1"`; None is the default device.
+    """The backend of a device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"meta"`; None is the default device.
 
     Raises BackendError for an unknown device, or when there is no CUDA device (at once, with the way out).
     """
-    name = str(_default if device is None else device)
+    name = str(get_default_device() if device is None else device)
     if name == "cpu":
         return cpu
+    if name == "meta":
+        from tensorgraph.backends import meta
+
+        return meta.get()
     if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise BackendError(f"unknown device {name!r}", hint='devices are "cpu", "cuda" and "cuda:0", "cuda:1", ...')
+        raise BackendError(
+            f"unknown device {name!r}", hint='devices are "cpu", "cuda" ("cuda:0", "cuda:1", ...) and "meta"'
+        )
     from tensorgraph.backends import cupy
 
     return cupy.get(name)
@@ -58,7 +68,18 @@ def set_default_device(device: str) -> None:
 
 def get_default_device() -> str:
     """The device of new tensors."""
-    return _default
+    return _here.get() or _default
+
+
+@contextmanager
+def default_device(device: str) -> Iterator[None]:
+    """The default device inside the block, in this thread or task only."""
+    get(device)
+    token = _here.set(str(device))
+    try:
+        yield
+    finally:
+        _here.reset(token)
 
 
 def devices() -> list[str]:
@@ -132,7 +153,7 @@ def check_dtype(dtype: Any) -> np.dtype | None:
     except TypeError:
         hint = "tensorgraph.float32, .float64, .int64, .bool, ..."
         if isinstance(dtype, str):
-            hint += '; a device is "cpu", "cuda" or "cuda:1"'
+            hint += '; a device is "cpu", "cuda", "cuda:1" or "meta"'
         raise DtypeError(f"unknown dtype {dtype!r}", hint=hint) from None
     if found.kind not in "fciub":
         raise DtypeError(f"dtype {found} holds no numbers")
@@ -148,6 +169,7 @@ __all__ = [
     "backend_of",
     "check_dtype",
     "cpu",
+    "default_device",
     "device_of",
     "devices",
     "get",

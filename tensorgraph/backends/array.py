@@ -36,6 +36,8 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     name: str
     captures = False
     """whether a step gains by being a graph that is launched again (capture.py)"""
+    has_values = True
+    """whether arrays hold numbers; checks of numbers are left out where they do not"""
 
     def __init__(self) -> None:
         self._kernels: dict[str, Callable] = dict(KERNELS)
@@ -65,6 +67,10 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     @abstractmethod
     def from_host(self, array: np.ndarray, device: str) -> Any:
         """This backend's array with the values of a NumPy array."""
+
+    def filled(self, function: str, shape: tuple[int, ...], dtype: Any, device: str) -> Any:
+        """A new array on a device: "zeros", "ones" or "empty"."""
+        return self.from_host(getattr(np, function)(shape, dtype=dtype), device)
 
     def use(self, device: str) -> None:
         """Makes a device the one on which this thread computes; there is but one CPU."""

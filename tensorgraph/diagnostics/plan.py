@@ -1,105 +1,172 @@
 """`plan`: the memory that a training step will take at any batch size, and the largest batch that fits.
 
-Imported by the front door. Knows no layer: a model is anything that can be called, copied and asked for `parameters()`.
+A step is run on arrays that have shapes but no numbers (backends/meta), and a ledger counts the memory that each of
+them would take. Imported by the front door. Knows no layer: a model is anything that can be called, copied and asked
+for `parameters()`.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tensorgraph import backends
 from tensorgraph.creation import zeros
+from tensorgraph.diagnostics.memory import Held, MemoryReport, amount
 from tensorgraph.diagnostics.observe import Call, Observer
-from tensorgraph.drawing.measure import count
-from tensorgraph.errors import ArgumentError, BackendError, GraphError, sig
-from tensorgraph.generator import get_rng_state, set_rng_state
+from tensorgraph.errors import ArgumentError, BackendError, GraphError, TensorgraphError
 from tensorgraph.mode import enable_grad
+from tensorgraph.provenance import _place, caller, module_path
 from tensorgraph.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tensorgraph.backends.meta import Entry, Ledger
 
 __all__ = ["MemoryPlan", "Moment", "plan"]
 
-_SMALL = 32 << 20
-"""bytes up to which a step counts as small: the working memory of kernels has its full size in larger ones only"""
 
+class _Maker(NamedTuple):
+    """Who asked for memory: the part of the step, the operation, its line and its module."""
 
-class Moment(NamedTuple):
-    """The memory in use while one operation ran, forward or backward: `fixed` bytes and some for each sample."""
-
+    kind: str
     name: str
-    fixed: float
-    per_sample: float
+    code: Any = None
+    lasti: int = 0
+    scope: Any = None
 
-    def bytes(self, batch: int) -> int:
-        """In use with a batch of this size."""
-        return max(0, math.ceil(self.fixed + self.per_sample * batch))
+    @property
+    def place(self) -> Any:
+        return None if self.code is None else _place(self.code, self.lasti)
+
+
+class Moment:
+    """The moment of a step when most memory is in use: `name` is what was running then, `bytes` how much it is."""
+
+    def __init__(self, maker: _Maker, ledger: Ledger):
+        self.bytes = ledger.peak
+        self.name = f"{'backward of ' if maker.kind == BACKWARD else ''}{maker.name}"
+        where = maker.place or module_path(maker.scope)
+        if where:
+            self.name += f", {where}"
+        self._entries: list[Entry] = ledger.at_peak()
+
+    @property
+    def held(self) -> MemoryReport:
+        """Who holds how much of it then, by operation, module and line."""
+        found: dict[_Maker, list[int]] = {}
+        for entry in self._entries:
+            counts = found.setdefault(entry.by, [0, 0])
+            counts[0] += entry.bytes
+            counts[1] += 1
+        rows = []
+        for maker, (size, n) in found.items():
+            place = maker.place
+            rows.append(
+                Held(maker.kind, size, n, maker.name, module_path(maker.scope), str(place or ""),
+                     place.expression if place else "", "cpu")
+            )  # fmt: skip
+        return MemoryReport(rows)
+
+    def __repr__(self) -> str:
+        return f"<{amount(self.bytes)} in {self.name}>"
+
+
+FORWARD, BACKWARD = "made forwards", "made backwards"
 
 
 class MemoryPlan:
-    """What `plan` found, parameters and all. `moments`: one for every operation of a training step, in order."""
+    """What `plan` found. `parts`: bytes of the parameters, of their gradients, of the optimiser's state.
 
-    def __init__(self, title: str, moments: list[Moment], parts: dict[str, int]):
+    Every batch size that is asked about is a step of its own, without arithmetic; what is known is not run again.
+    """
+
+    def __init__(self, title: str, step: Callable[[int], tuple[Moment, dict[str, int]]], parts: dict[str, int]):
         self.title = title
-        self.moments = moments
         self.parts = parts
+        self._step = step
+        self._moments: dict[int, Moment] = {}
 
     def at_peak(self, batch: int) -> Moment:
-        """The moment of a step when most memory is in use."""
+        """The moment of a step when most memory is in use. Raises what the model raises for a batch of this size."""
         if batch < 1:
             raise ArgumentError(f"plan: a batch has at least one sample, got {batch}")
-        return max(self.moments, key=lambda moment: moment.bytes(batch))
+        if batch not in self._moments:
+            self._moments[batch] = self._step(batch)[0]
+        return self._moments[batch]
 
     def peak(self, batch: int) -> int:
-        """Bytes in use at that moment."""
-        return self.at_peak(batch).bytes(batch)
+        """Bytes in use at that moment, parameters and all."""
+        return self.at_peak(batch).bytes
 
     def largest_batch(self, memory: int | None = None) -> int:
         """The largest batch whose step fits into `memory` bytes; 0 when not even one sample does.
 
-        Without `memory`: into what is free on this machine now. Raises BackendError where that cannot be told.
+        Without `memory`: into what is free on this machine now. Raises BackendError where that cannot be told,
+        GraphError where the batch makes no difference.
         """
         memory = _free() if memory is None else memory
-        rooms = ((memory - m.fixed) / m.per_sample for m in self.moments if m.per_sample > 0)
-        most = max(0, math.floor(min(rooms, default=0)))
-        return most if most and self.peak(most) <= memory else max(0, most - 1)
+        low, high = 0, 0  # the largest that is known to fit, the smallest that is known not to (0: none)
+        guess, before = 32, (8, self.peak(8))
+        while True:
+            if guess == 1:
+                try:
+                    here = self.peak(1)
+                except TensorgraphError:  # as batch normalisation does of a batch of one
+                    return 0
+            else:
+                here = self.peak(guess)
+            low, high = (guess, high) if here <= memory else (low, guess)
+            if high and high - low <= 1:
+                return low
+            slope = (here - before[1]) / (guess - before[0]) if guess != before[0] else 0
+            if slope <= 0 and not high:
+                if guess > 1 << 40:
+                    raise GraphError(f"plan: a step takes {amount(here)} with any batch")
+                ahead = guess
+            else:
+                ahead = int((memory - here) // slope) if slope > 0 else 0
+            before = (guess, here)
+            guess += ahead if ahead else 1 if here <= memory else -1
+            if high:
+                guess = guess if low < guess < high else (low + high) // 2
+            guess = max(guess, low + 1)
 
     def __repr__(self) -> str:
-        lines = [self.title, *(f"  {name:18} {count(size, 'bytes')}" for name, size in self.parts.items())]
+        lines = [self.title, *(f"  {name:18} {amount(size)}" for name, size in self.parts.items())]
         for n in (1, 32, 128):
-            moment = self.at_peak(n)
-            lines.append(f"  batch of {n:<9} {count(moment.bytes(n), 'bytes'):9} in {moment.name}")
+            try:
+                moment = self.at_peak(n)
+            except TensorgraphError:  # not a batch for this model
+                continue
+            lines.append(f"  batch of {n:<9} {amount(moment.bytes):9} in {moment.name}")
         try:
             free = _free()
         except BackendError:
             return "\n".join(lines)
-        return "\n".join(
-            [*lines, f"  {count(free, 'bytes')} are free: batches of up to {self.largest_batch(free):,} fit"]
-        )
+        return "\n".join([*lines, f"  {amount(free)} are free: batches of up to {self.largest_batch(free):,} fit"])
 
 
-class _Peaks(Observer):
-    """Notes the most memory that was in use during every operation, and between it and the one before."""
+class _Makers(Observer):
+    """Tells the ledger which operation is running."""
 
-    def __init__(self) -> None:
-        self.found: list[tuple[str, int]] = []
+    def __init__(self, ledger: Ledger):
+        self.ledger = ledger
+        self.outside = caller()
+        """the line that asked for the plan, where layers of the library have no line of the user's"""
 
     def around(self, call: Call, run: Callable[[], Any]) -> Any:
         if call.parent is not None:
             return run()
-        self.note("between operations")
+        before = self.ledger.by
+        kind = FORWARD if call.node is None else BACKWARD
+        line = (None, 0) if (call.code, call.lasti) == self.outside else (call.code, call.lasti)
+        self.ledger.by = _Maker(kind, call.name, *line, call.scope)
         try:
             return run()
         finally:
-            way = "" if call.node is None else "backward of "
-            self.note(f"{way}{call.name}{f', {call.place}' if call.place else ''}")
-
-    def note(self, name: str) -> None:
-        self.found.append((name, tracemalloc.get_traced_memory()[1]))
-        tracemalloc.reset_peak()
+            self.ledger.by = before
 
 
 def plan(
@@ -109,75 +176,72 @@ def plan(
     loss: Callable[[Any], Tensor] | None = None,
     optimizer: Callable[[Any], Any] | None = None,
 ) -> MemoryPlan:
-    """The memory of a training step of `model` at any batch size, without running it at that size.
+    """The memory of a training step of `model` at any batch size, without its arithmetic.
 
     shape: of one float32 sample, without the batch axis; or a function that makes the model's input (a tensor or a
     tuple of them) for a batch of n. `loss(output)` gives the number to differentiate (the sum of all results unless
     given), `optimizer(parameters)` an optimiser whose memory is to count: `optimizer=nn.optim.Adam`.
 
-    Nothing is computed at the size that is asked about: a copy of the model takes a few small steps (up to 8 samples,
-    or 64 where they are small), and NumPy's allocations are counted during every operation. Each of these counts grows
-    with the batch along a straight line, and the largest of all lines is the peak. Working memory of the kernels is
-    part of it. A program that compares samples with each other is planned wrongly. The model, its buffers and the
-    random state are not touched.
+    A copy of the model takes a step on the device "meta", whose arrays have shapes, dtypes and lifetimes but no
+    numbers: forward, loss, backward, update, in the order of the program, so that what is alive at once is what would
+    be. New tensors are made there while it runs. Counted are arrays as the kernels of the CPU make them, to within a
+    few per cent of what NumPy reports; not counted are Python's own objects, and the buffers of a few MiB that
+    kernels keep. The model, its gradients and buffers and the random state are not touched.
 
-    Raises BackendError for a model that is not on the CPU, GraphError for one that runs other operations for another
-    batch.
+    Raises BackendError, naming the line, where the program asks for a number (`if loss > 1`, `.item()`), and whatever
+    the model raises.
     """
-    parameters = list(model.parameters())
-    away = next((p for p in parameters if p.device != "cpu"), None)
-    if away is not None:
-        raise BackendError(
-            f"plan: a parameter {sig(away)} is on {away.device}; allocations are counted on the CPU only",
-            hint='copy.deepcopy(model).to("cpu")',
-        )
     make = shape if callable(shape) else lambda n: zeros((n, *shape))
-    size = sum(p.nbytes for p in parameters)
-    with _counting(), _random_state(), enable_grad():
-        n = 2  # batch norm takes no batch of one
-        many, state = _steps(model, make, n, loss, optimizer)
-        while True:
-            few, n = many, 2 * n
-            many, state = _steps(model, make, n, loss, optimizer)
-            if [name for name, _ in few] != [name for name, _ in many]:
-                raise GraphError(f"plan: the model runs other operations for a batch of {n // 2} than for one of {n}")
-            if n >= 64 or (n >= 8 and max(size for _, size in many) - 4 * size > _SMALL):
-                break
-    parts = {"parameters": size, "their gradients": sum(p.nbytes for p in parameters if p.requires_grad)}
-    if optimizer is not None:
-        parts["optimiser"] = state
+
+    def step(n: int) -> tuple[Moment, dict[str, int]]:
+        return _step(model, make, n, loss, optimizer)
+
     what = "" if callable(shape) else f" on samples of {'x'.join(map(str, shape))}"
-    moments = []
-    for (name, low), (_, high) in zip(few, many, strict=True):
-        slope = 2 * (high - low) / n
-        moments.append(Moment(name, high - slope * n, slope))
-    return MemoryPlan(f"{type(model).__name__}{what}", moments, parts)
+    _, parts = step(2)  # batch norm takes no batch of one
+    return MemoryPlan(f"{type(model).__name__}{what}", step, parts)
 
 
-def _steps(model: Any, make: Callable, n: int, loss: Any, optimizer: Any) -> tuple[list[tuple[str, int]], int]:
-    """The bytes in use during the second training step of a copy, and how many of them are the optimiser's."""
-    before = tracemalloc.get_traced_memory()[0]
-    mine = copy.deepcopy(model)
-    parameters = [p for p in mine.parameters() if p.requires_grad]
-    updates = optimizer(parameters) if optimizer is not None and parameters else None
-    peaks = _Peaks()
-    for again in (False, True):  # the first one makes what is made once: tables, the state of the optimiser
+def _step(model: Any, make: Callable, n: int, loss: Any, optimizer: Any) -> tuple[Moment, dict[str, int]]:
+    """The peak of a training step of a copy with a batch of n, and the bytes of what stays from step to step."""
+    from tensorgraph.backends.meta import Ledger  # late, so that who plans nothing does not load it
+
+    meta, ledger = backends.get("meta"), Ledger()
+    with backends.default_device("meta"), enable_grad(), ledger, _Makers(ledger):
+        ledger.by = _Maker("parameters", type(model).__name__)
+        memo: Any = {"copy of an array": lambda array: meta.from_host(array, "meta")}
+        mine = copy.deepcopy(model, memo)
+        parameters = list(mine.parameters())
+        trained = [p for p in parameters if p.requires_grad]
         for p in parameters:
             p.grad = None
-        with peaks if again else nullcontext():
-            tracemalloc.reset_peak()
+        updates = optimizer(trained) if optimizer is not None and trained else None
+        ledger.start()
+        for _ in range(1 if updates is None else 2):  # the first makes what the optimiser remembers
+            for p in parameters:
+                p.grad = None
+            ledger.by = _Maker("input", "the batch")
             inputs = make(n)
-            y = mine(*inputs) if isinstance(inputs, tuple) else mine(inputs)
+            inputs = tuple(map(_moved, inputs if isinstance(inputs, tuple) else (inputs,)))
+            ledger.by = _Maker(FORWARD, "between operations")
+            y = mine(*inputs)
             total = _sum(y) if loss is None else loss(y)
+            ledger.by = _Maker(BACKWARD, "the gradients")
             if total.requires_grad:
                 total.backward()
-            del y, total
-            peaks.note("between operations")
-        if updates is not None:
-            updates.step()
-    peaks.note("the update")
-    state = 0 if updates is None else sum(t.nbytes for t in _tensors(updates.state_dict()))
-    return [(name, size - before) for name, size in peaks.found[1:]], state
+            if updates is not None:
+                ledger.by = _Maker("optimiser", f"{type(updates).__name__}.step()")
+                updates.step()
+            del inputs, y, total
+    parts = {"parameters": sum(p.nbytes for p in parameters), "their gradients": sum(p.nbytes for p in trained)}
+    if optimizer is not None:
+        parts["optimiser"] = 0 if updates is None else sum(t.nbytes for t in _tensors(updates.state_dict()))
+    return Moment(ledger.by_at_peak, ledger), parts
+
+
+def _moved(x: Any) -> Any:
+    array = x.array if isinstance(x, Tensor) else x
+    there = type(array) in backends.ARRAYS and backends.device_of(array) != "meta"
+    return Tensor(backends.get("meta").from_host(array, "meta")) if there else x
 
 
 def _sum(y: Any) -> Tensor:
@@ -196,28 +260,6 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (dict, list, tuple)):
         for entry in value.values() if isinstance(value, dict) else value:
             yield from _tensors(entry)
-
-
-@contextmanager
-def _counting() -> Iterator[None]:
-    """NumPy tells tracemalloc of every array that it makes."""
-    on = tracemalloc.is_tracing()
-    if not on:
-        tracemalloc.start()
-    try:
-        yield
-    finally:
-        if not on:
-            tracemalloc.stop()
-
-
-@contextmanager
-def _random_state() -> Iterator[None]:
-    state = get_rng_state()
-    try:
-        yield
-    finally:
-        set_rng_state(state)
 
 
 def _free() -> int:

@@ -1,0 +1,156 @@
+"""What the fused kernels of the CPU keep and make, and how its results lie in memory, for arrays without numbers.
+
+Each kernel here follows the one of its name in numpy_kernels/ or in kernels.py: same results, same arrays kept for the
+backward pass, same copies; only the arithmetic is left out. Imported by backend.py beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.backends import compiled, kernels, recurrence
+from tensorgraph.backends.meta.array import MetaArray, new, view
+from tensorgraph.backends.meta.functions import functions
+from tensorgraph.backends.numpy_kernels import elementwise
+from tensorgraph.mode import kernels_allowed
+
+__all__ = ["KERNELS", "Lie", "channels_last", "columns", "fits", "matrix", "pools", "tiles"]
+
+SINGLE = np.dtype("float32")
+ENOUGH = 1 << 13
+"""Elements from which the CPU asks for compiled kernels."""
+LINE = 256
+"""Outputs from which the CPU cuts a signal into lines."""
+
+
+def fits(*arrays: MetaArray) -> bool:
+    """Whether a compiled kernel takes arrays that lie alike."""
+    first = arrays[0]
+    alike = all(a.strides == first.strides and a.dtype == SINGLE and a.shape == first.shape for a in arrays)
+    return alike and first.size >= ENOUGH and kernels_allowed() and compiled.kernels() is not None
+
+
+def matrix(x: MetaArray, axis: Any) -> Any:
+    """x as (rows, columns) where compiled kernels go along the rows."""
+    return elementwise.matrix(x, axis) if kernels_allowed() else None  # pyright: ignore[reportArgumentType]
+
+
+def columns(x: MetaArray, axis: Any) -> Any:
+    """x as (rows, columns) where compiled kernels sum the columns."""
+    return elementwise.columns(x, axis) if kernels_allowed() else None  # pyright: ignore[reportArgumentType]
+
+
+def tiles(a: MetaArray, b: MetaArray) -> bool:
+    """Whether the CPU convolves such arrays in tiles."""
+    kinds = a.dtype.kind + b.dtype.kind
+    return kernels_allowed() and a.ndim <= 5 and a.size > 0 < b.size and "f" in kinds and "c" not in kinds
+
+
+def pools(x: MetaArray) -> bool:
+    """Whether the CPU pools such an array in pieces."""
+    return kernels_allowed() and x.ndim <= 4 and x.size > 0 and x.dtype.kind in "fc" and x.dtype.itemsize > 2
+
+
+def channels_last(shape: tuple[int, ...], dtype: Any, *operands: MetaArray) -> MetaArray:
+    """The result of a convolution of the CPU: (N, C, ...) with the channels fastest."""
+    n, c, *sizes = shape
+    wide = np.result_type(dtype, np.float32) if np.dtype(dtype).itemsize == 2 else np.dtype(dtype)
+    copies = [new(a.shape, wide) for a in operands if a.dtype != wide]
+    y = new((n, *sizes, c), wide)
+    if len(sizes) == 3 or (len(sizes) == 1 and sizes[0] > LINE):  # a sum over layers of volumes, long signals in lines
+        copies.append(new(y.shape, wide))
+    y = view(y, y.lay.transpose(0, y.ndim - 1, *range(1, y.ndim - 1)))
+    del copies
+    return y if wide == dtype else y.astype(dtype)
+
+
+class Lie:
+    """How pooling takes (N, C, *sizes): with the channels last, or as planes; results lie likewise."""
+
+    def __init__(self, x: MetaArray):
+        self.last = x.shape[1] > 1 and x.strides[1] == x.itemsize and x.strides[-1] != x.itemsize
+
+    def seen(self, x: MetaArray) -> MetaArray:
+        """x as the kernel reads it: itself, or a copy."""
+        return x if self.last else x.reshape(-1, *x.shape[2:], 1)
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> MetaArray:
+        """A result of the shape (N, C, *sizes)."""
+        if self.last:
+            return channels_last(shape, dtype)
+        y = new(shape, dtype)
+        return view(y, y.lay[...])
+
+
+def _unit(be: Any, x: Any, *, wanted: tuple) -> Any:
+    if not fits(x):
+        return None
+    y = functions.empty_like(x)
+
+    def pullback(g: Any) -> tuple:
+        if g.strides != x.strides:
+            g = functions.empty_like(x)
+        return (functions.empty_like(g),)
+
+    return y, pullback
+
+
+def _standardize(
+    be: Any,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    centered: Any,
+    var: Any,
+    *,
+    wanted: tuple,
+    axis: tuple[int, ...],
+    eps: float,
+    center: bool,
+    shape: tuple[int, ...] | None,
+) -> Any:
+    parameters = [p for p in (weight, bias) if p is not None]
+    alone = mean is None and var is None and shape is None and all(p.dtype == SINGLE for p in parameters)
+    rows = matrix(input, axis) if alone and center and not any(wanted[3:]) else None
+    if rows is not None and all(p.size == rows.shape[1] for p in parameters):
+        y, stays = functions.empty_like(input), (new((len(rows),), SINGLE), new((len(rows),), SINGLE))
+    else:
+        x = None
+        if center and not any(wanted[3:]) and all(shape is not None and p.dtype == SINGLE for p in parameters):
+            x = columns(input, axis)
+        if x is None or any(p.size != x.shape[1] for p in parameters):
+            return kernels.standardize(
+                be, input, weight, bias, mean, centered, var,
+                wanted=wanted, axis=axis, eps=eps, center=center, shape=shape,
+            )  # fmt: skip
+        y, stays = functions.empty_like(input), ()
+
+    def pullback(g: Any) -> tuple:
+        same = functions.empty_like(input) if g.strides != input.strides else g
+        gx = functions.empty_like(input)
+        del same
+        gw = new(weight.shape, weight.dtype) if weight is not None and wanted[1] else None
+        gb = new(bias.shape, bias.dtype) if bias is not None and wanted[2] else None
+        return gx, gw, gb, *(None,) * (3 + 0 * len(stays))
+
+    return y, pullback
+
+
+def _lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool) -> Any:
+    if z.dtype.kind != "f" or z.dtype.itemsize < 4 or not z.size or not z.dtype == w.dtype == h.dtype == c.dtype:
+        return None
+    run = recurrence.Sequence(be, z, h, c, reverse)
+    y = run.result()
+
+    def pullback(g: Any) -> tuple:
+        into, g = be.empty_like(run.gates), g.copy()
+        return run.gradients(be, into, g[run.last], w, wanted)
+
+    return y, pullback
+
+
+KERNELS = {"gelu": _unit, "lstm": _lstm, "silu": _unit, "standardize": _standardize}
+"""name of a fused operation -> its kernel"""
