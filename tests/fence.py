@@ -256,13 +256,13 @@ fence = FenceBackend()
 
 
 @contextmanager
-def installed() -> Iterator[FenceBackend]:
-    """The engine knows fence arrays, and the device `"fence"`, inside the block."""
-    real = backends.get
-    backends.register(FenceArray, fence)
-    backends.get = lambda device=None: fence if (device or backends.get_default_device()) == "fence" else real(device)
+def installed(backend: FenceBackend | None = None) -> Iterator[FenceBackend]:
+    """The engine knows fence arrays, and the device `"fence"`, inside the block; `backend` is what computes on it."""
+    real, backend = backends.get, backend or fence
+    backends.register(FenceArray, backend)
+    backends.get = lambda device=None: backend if (device or backends.get_default_device()) == "fence" else real(device)
     try:
-        yield fence
+        yield backend
     finally:
         backends.get = real
         del backends.ARRAYS[FenceArray]

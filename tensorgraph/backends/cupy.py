@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.cuda_graphs import CudaGraphs
-from tensorgraph.backends.philox import KERNEL, PhiloxStream
+from tensorgraph.backends.cuda_kernels import CudaKernels
 from tensorgraph.capturing import leave
 from tensorgraph.errors import BackendError
 
@@ -24,7 +23,7 @@ _count = 0
 """devices, counted when the backend is opened"""
 
 
-class CupyBackend(Backend):
+class CupyBackend(CudaKernels, Backend):
     """Arrays of CuPy in the memory of a GPU."""
 
     name = "cuda"
@@ -68,24 +67,8 @@ class CupyBackend(Backend):
         with cupyx.errstate(linalg="raise"):  # CuPy otherwise returns NaN for a singular matrix
             return super().lapack(name, *arrays, **options)
 
-    def stream(self, seed: int, device: str) -> Any:
-        return PhiloxStream(seed, self.xp, partial(self._philox, device))
-
-    def _philox(self, device: str, key: int, start: Any, blocks: int) -> Any:
-        """`philox` in one kernel."""
-        with self.on(device):
-            y = self.xp.empty(4 * blocks, dtype=np.uint32)
-            if blocks:
-                kernel = self.xp.RawKernel(KERNEL, "philox")  # CuPy keeps what it has compiled
-                null = np.uint64(0)
-                begin = (null, start) if type(start) is self.array_type else (np.uint64(start), null)
-                kernel((-(-blocks // 256),), (256,), (np.uint64(key), *begin, np.uint64(blocks), y))
-            return y
-
-    def add_at(self, out: Any, index: Any, values: Any) -> None:
-        import cupyx
-
-        cupyx.scatter_add(out, index, values)
+    def is_here(self, array: Any) -> bool:
+        return array.device.id == self.xp.cuda.runtime.getDevice()
 
 
 def number_of(device: str) -> int:

@@ -38,30 +38,6 @@ def philox(xp: Any, key: int, start: Any, blocks: int) -> Any:
     return xp.stack(words, axis=1).astype(xp.uint32).ravel()
 
 
-KERNEL = """
-extern "C" __global__ void philox(unsigned long long key, unsigned long long start,
-                                  const unsigned long long* start_there, unsigned long long blocks, unsigned int* y)
-{
-    unsigned long long i = (unsigned long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= blocks) return;
-    unsigned long long n = (start_there ? *start_there : start) + i;
-    unsigned int a = (unsigned int)n, b = (unsigned int)(n >> 32), c = 0, d = 0;
-    unsigned int k0 = (unsigned int)key, k1 = (unsigned int)(key >> 32);
-    for (int round = 0; round < 10; ++round) {
-        unsigned long long p0 = 0xD2511F53ULL * a, p1 = 0xCD9E8D57ULL * c;
-        a = (unsigned int)(p1 >> 32) ^ b ^ k0;
-        b = (unsigned int)p1;
-        c = (unsigned int)(p0 >> 32) ^ d ^ k1;
-        d = (unsigned int)p0;
-        k0 += 0x9E3779B9U;
-        k1 += 0xBB67AE85U;
-    }
-    y[4 * i] = a; y[4 * i + 1] = b; y[4 * i + 2] = c; y[4 * i + 3] = d;
-}
-"""
-"""The same in CUDA C: one thread a counter. `start_there`, unless null, is where the start is read on the device."""
-
-
 class PhiloxStream:
     """A stream of random numbers. `words(key, start, blocks)` is the definition or something faster."""
 
@@ -75,6 +51,11 @@ class PhiloxStream:
         """32 random bits an element."""
         n = math.prod(shape)
         blocks = -(-n // 4)
+        words = self._words(self._key, self._taken(blocks), blocks)
+        return words[:n].reshape(shape)
+
+    def _taken(self, blocks: int) -> Any:
+        """The first of the next so many counters, which then are used up; in a captured step an array with it."""
         before = self._position
         depends(lambda: self._key)
 
@@ -86,8 +67,7 @@ class PhiloxStream:
         def undo() -> None:
             self._position = before
 
-        words = self._words(self._key, live(start, np.uint64, undo), blocks)
-        return words[:n].reshape(shape)
+        return live(start, np.uint64, undo)
 
     def _long_bits(self, shape: tuple[int, ...]) -> Any:
         """64 random bits an element."""
