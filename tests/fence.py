@@ -258,12 +258,15 @@ fence = FenceBackend()
 @contextmanager
 def installed(backend: FenceBackend | None = None) -> Iterator[FenceBackend]:
     """The engine knows fence arrays, and the device `"fence"`, inside the block; `backend` is what computes on it."""
-    real, backend = backends.get, backend or fence
+    real, backend, before = backends.get, backend or fence, backends.ARRAYS.get(FenceArray)
     backends.register(FenceArray, backend)
     backends.get = lambda device=None: backend if (device or backends.get_default_device()) == "fence" else real(device)
     try:
         yield backend
     finally:
         backends.get = real
-        del backends.ARRAYS[FenceArray]
-        backends.PLAIN.discard(FenceArray)
+        if before is not None:
+            backends.register(FenceArray, before)
+        else:
+            del backends.ARRAYS[FenceArray]
+            backends.PLAIN.discard(FenceArray)

@@ -30,6 +30,7 @@ from tensorgraph.backends.cuda_kernels import CudaKernels
 from tensorgraph.backends.cuda_kernels.launch import CONVERT, HALF
 from tests import fence
 from tests.fence import FenceArray, FenceBackend, perform
+from tests.playback import Playback
 
 MARGIN = 64
 """Bytes before and behind each array."""
@@ -261,12 +262,18 @@ def installed(backend: FenceBackend) -> Iterator[FenceBackend]:
             generator._defaults["fence"] = drawing
 
 
-class HostCuda(CudaKernels, FenceBackend):
-    """The fence backend with the kernels of the CUDA backend."""
-
+class _OnHost(CudaKernels):
     def __init__(self) -> None:
         super().__init__()
         self.xp.RawKernel = HostKernel
 
     def on(self, device: str) -> Any:
         return contextlib.nullcontext()
+
+
+class HostCuda(_OnHost, FenceBackend):
+    """The fence backend with the kernels of the CUDA backend."""
+
+
+class HostPlayback(_OnHost, Playback):
+    """The fence backend that captures, with the kernels of the CUDA backend."""

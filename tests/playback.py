@@ -128,9 +128,9 @@ class Playback(FenceBackend):
 
 
 @contextmanager
-def installed() -> Iterator[Playback]:
+def installed(kind: type[Playback] = Playback) -> Iterator[Playback]:
     """As `tests.fence.installed`, with this backend."""
-    real, module.fence = module.fence, Playback()
+    real, module.fence = module.fence, kind()
     drawing = generator._defaults.pop("fence", None)  # another kind of stream
     try:
         with module.installed() as playing:

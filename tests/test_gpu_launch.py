@@ -18,10 +18,11 @@ from tensorgraph.backends.convolution import Geometry
 from tensorgraph.backends.cuda_kernels import KERNELS, channels, launch
 from tensorgraph.backends.philox import PhiloxStream, philox
 from tensorgraph.tensor import Tensor
-from tests import host_cuda
+from tests import host_cuda, playback
+from tests import test_capture as steps
 from tests import test_fence_nn as layers
 from tests.fence import FenceArray
-from tests.host_cuda import HostCuda, HostKernel
+from tests.host_cuda import HostCuda, HostKernel, HostPlayback
 from tests.nn_cases import CASES
 
 if host_cuda.compiler() is None:
@@ -434,6 +435,17 @@ def test_training(kind):
         expected = layers.trained("fence", kind, "StepLR")
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("make", [steps.mlp, steps.convolutional])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "RMSprop"])
+def test_captured_steps(make, kind):
+    """Kernels in a graph: the same as one after the other, bit for bit."""
+    with playback.installed(HostPlayback):
+        (eager, _), used = launches(lambda: steps.train(make, steps.OPTIMISERS[kind], captured=False))
+        got, run = steps.train(make, steps.OPTIMISERS[kind], captured=True)
+    assert {"cross_entropy", "normalized", kind.lower()} < used and run.reason is None
+    steps.same(got, eager)
 
 
 def test_higher_derivatives_come_from_the_definitions(rng):
