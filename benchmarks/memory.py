@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 import tensorgraph as tg  # noqa: E402
-from benchmarks.engines import layers  # noqa: E402
 from tensorgraph import nn  # noqa: E402
+
+from engines import layers  # noqa: E402
 
 LETTERS, TIME = 65, 128
 

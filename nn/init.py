@@ -73,7 +73,8 @@ def _random(initialiser: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
     @functools.wraps(initialiser)
     def unless_skipped(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
         tensor = _checked(initialiser.__name__, args[0] if args else kwargs.get("tensor"))
-        return tensor if _skipping.get() else initialiser(*args, **kwargs)
+        there = backends.backend_of(tensor.array).has_values  # on the device "meta" there is nothing to fill
+        return initialiser(*args, **kwargs) if there and not _skipping.get() else tensor
 
     return unless_skipped
 

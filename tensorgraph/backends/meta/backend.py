@@ -18,13 +18,13 @@ from tensorgraph.backends.convolution import Geometry, Sizes, result_dtype
 from tensorgraph.backends.meta import kernels
 from tensorgraph.backends.meta.array import MetaArray, new, refuse
 from tensorgraph.backends.meta.functions import functions
-from tensorgraph.backends.numpy_kernels import FastUpdates
+from tensorgraph.backends.numpy_kernels import FastUpdates, products
 from tensorgraph.errors import sig
 
 __all__ = ["MetaBackend", "get"]
 
-SMALL = 1 << 14
-"""Elements below which the kernels of the CPU leave elementwise work to the definitions."""
+BLENDED = 1 << 13
+"""Elements from which `where` of the CPU blends bits."""
 
 
 class MetaBackend(Backend):
@@ -68,7 +68,7 @@ class MetaBackend(Backend):
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         """`where`, and for large arrays the mask once more, turned into bits."""
-        mask = new(condition.shape, np.int8) if getattr(condition, "size", 0) >= SMALL // 2 else None
+        mask = new(condition.shape, np.int8) if getattr(condition, "size", 0) >= BLENDED else None
         y = functions.where(condition, a, b)
         del mask
         return y
@@ -109,7 +109,7 @@ class MetaBackend(Backend):
     # ---- products ------------------------------------------------------------------------------------------------
     def affine(self, a: Any, b: Any, bias: Any) -> Any:
         y = self.matmul(a, b)
-        return functions.add(y, bias, out=y if y.size and a.size * b.shape[1] > 2.5e5 else None)
+        return functions.add(y, bias, out=y if y.size and a.size * b.shape[1] > products.SMALL else None)
 
     def _expm(self, x: Any) -> Any:
         return functions.empty_like(x)

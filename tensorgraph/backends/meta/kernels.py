@@ -13,23 +13,19 @@ import numpy as np
 from tensorgraph.backends import compiled, kernels, recurrence
 from tensorgraph.backends.meta.array import MetaArray, new, view
 from tensorgraph.backends.meta.functions import functions
-from tensorgraph.backends.numpy_kernels import elementwise
+from tensorgraph.backends.numpy_kernels import convolution, elementwise
 from tensorgraph.mode import kernels_allowed
 
 __all__ = ["KERNELS", "Lie", "channels_last", "columns", "fits", "matrix", "pools", "tiles"]
 
 SINGLE = np.dtype("float32")
-ENOUGH = 1 << 13
-"""Elements from which the CPU asks for compiled kernels."""
-LINE = 256
-"""Outputs from which the CPU cuts a signal into lines."""
 
 
 def fits(*arrays: MetaArray) -> bool:
     """Whether a compiled kernel takes arrays that lie alike."""
     first = arrays[0]
     alike = all(a.strides == first.strides and a.dtype == SINGLE and a.shape == first.shape for a in arrays)
-    return alike and first.size >= ENOUGH and kernels_allowed() and compiled.kernels() is not None
+    return alike and first.size >= elementwise.ENOUGH and kernels_allowed() and compiled.kernels() is not None
 
 
 def matrix(x: MetaArray, axis: Any) -> Any:
@@ -59,7 +55,8 @@ def channels_last(shape: tuple[int, ...], dtype: Any, *operands: MetaArray) -> M
     wide = np.result_type(dtype, np.float32) if np.dtype(dtype).itemsize == 2 else np.dtype(dtype)
     copies = [new(a.shape, wide) for a in operands if a.dtype != wide]
     y = new((n, *sizes, c), wide)
-    if len(sizes) == 3 or (len(sizes) == 1 and sizes[0] > LINE):  # a sum over layers of volumes, long signals in lines
+    # volumes are summed up layer by layer, long signals cut into lines
+    if len(sizes) == 3 or (len(sizes) == 1 and sizes[0] > convolution.LINE):
         copies.append(new(y.shape, wide))
     y = view(y, y.lay.transpose(0, y.ndim - 1, *range(1, y.ndim - 1)))
     del copies
