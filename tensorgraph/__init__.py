@@ -102,6 +102,7 @@ from tensorgraph.generator import (
 )
 from tensorgraph.mode import enable_grad, kernels, no_grad, set_grad_enabled
 from tensorgraph.mode import recording as is_grad_enabled
+from tensorgraph.num_threads import get_num_threads, set_num_threads
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import *
 from tensorgraph import cuda, fft, linalg

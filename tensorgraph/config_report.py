@@ -39,7 +39,7 @@ def _rows() -> list[tuple[str, str]]:
         ("tensorgraph", f"{_version('tensorgraph')} on Python {platform.python_version()}, {sys.platform}"),
         ("numpy", np.__version__),
         ("BLAS", blas.describe()),
-        ("threads", f"{blas.threads()} (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS)"),
+        ("threads", f"{blas.threads()} (OMP_NUM_THREADS, tg.set_num_threads)"),
         ("kernels", "allowed" if kernels_allowed() else "switched off here by kernels(False): definitions run"),
         ("compiled kernels", fast),
         ("cupy", _cupy()),

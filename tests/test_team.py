@@ -235,3 +235,20 @@ def test_a_training_step_is_the_same_on_any_number_of_threads(monkeypatch):
     monkeypatch.setattr(blas, "_THREADS", 1)
     for a, b in zip(several, step(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_the_number_of_threads_can_be_set():
+    import tensorgraph.torch as torch
+
+    before = tg.get_num_threads()
+    try:
+        tg.set_num_threads(2)
+        assert tg.get_num_threads() == torch.get_num_threads() == blas.threads() == 2
+        torch.set_num_threads(np.int64(1))
+        assert tg.get_num_threads() == 1
+        for wrong in (0, -1, 1.5, "2", True, None):
+            with pytest.raises(tg.errors.ArgumentError, match="no number of threads"):
+                tg.set_num_threads(wrong)
+        assert tg.get_num_threads() == 1
+    finally:
+        tg.set_num_threads(before)

@@ -11,6 +11,7 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import ArgumentError
+from tensorgraph.num_threads import get_num_threads, set_num_threads
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads",
@@ -57,15 +58,6 @@ def seed() -> int:
 def initial_seed() -> int:
     """The seed that the random numbers started from."""
     return tg.default_generator("cpu").initial_seed
-
-
-def set_num_threads(number: int) -> None:
-    """Accepted; NumPy's libraries decide (OMP_NUM_THREADS, before the start)."""
-
-
-def get_num_threads() -> int:
-    """1."""
-    return 1
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

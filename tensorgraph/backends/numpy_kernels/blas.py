@@ -59,6 +59,13 @@ def threads() -> int:
     return _THREADS
 
 
+def use_threads(n: int) -> None:
+    """Sets how many threads the kernels and BLAS may use."""
+    global _THREADS
+    _THREADS = n
+    set_threads(n)
+
+
 def set_threads(n: int) -> None:
     """Tells BLAS how many threads to use from now on."""
     if _library is not None:
