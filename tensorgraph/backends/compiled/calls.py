@@ -2,7 +2,7 @@
 
 ctypes takes a fifth of a microsecond for every argument of a call: five for 26 of them, which is more than many a
 kernel needs for its work. So each kernel gets an entry that reads its arguments from words of 8 bytes: integers and
-addresses, then floats in double. To pack 26 words and to call with their address takes one.
+addresses, then floats in double. To pack 26 words and to call with their address takes a third of that.
 Imports llvmlite only where code is made.
 """
 
