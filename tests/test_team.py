@@ -188,6 +188,31 @@ def test_helpers_take_no_processor_when_there_is_no_work(helpers):
     assert time.process_time() - start < 0.1  # three that went on looking would take 1.5
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="no choice of processors"
+)
+def test_helpers_leave_the_caller_its_processor(helpers):
+    allowed = os.sched_getaffinity(0)
+    here = {min(allowed)}
+    names = [t.native_id for t in threading.enumerate() if t.name.startswith("tensorgraph-helper")]
+    x = np.ones(200000, np.float32)
+
+    def share_here():
+        """From a thread that stays where the helpers are."""
+        os.sched_setaffinity(0, here)
+        until = time.monotonic() + 20
+        while any(os.sched_getaffinity(i) != allowed for i in names) and time.monotonic() < until:
+            relu(x, 64)
+            time.sleep(1e-3)
+
+    for i in names:
+        os.sched_setaffinity(i, here)
+    caller = threading.Thread(target=share_here)
+    caller.start()
+    caller.join()
+    assert all(os.sched_getaffinity(i) == allowed for i in names)  # who went may go everywhere again
+
+
 # ---- the end of the process -----------------------------------------------------------------------------------------
 ENDS = {
     "while helpers look for work": "work()",

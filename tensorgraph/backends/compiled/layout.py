@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["PIECES", "PLACE", "WIDEST", "Block", "Order", "Sleeper"]
+__all__ = ["PIECES", "PLACE", "PROCESSORS", "WIDEST", "Block", "Order", "Sleeper"]
 
 PLACE = 16
 """Words that a thread writes alone."""
 PIECES = 20
 """Bits for each end of the pieces in the ticket; the rest is the number of the order."""
+PROCESSORS = 1024
+"""of a machine that are told apart"""
 WIDEST = 40
 """Arguments that a kernel has at most."""
 
@@ -36,7 +38,14 @@ class Block(IntEnum):
     wait = order + 3
     """the addresses of the system's sem_wait and sem_post"""
     post = order + 4
-    sleeper = 4 * PLACE
+    processor = order + 5
+    """the one that the caller runs on"""
+    which = order + 6
+    """the addresses of the system's sched_getcpu and sched_setaffinity, or 0"""
+    move = order + 7
+    allowed = 4 * PLACE
+    """a bit for each processor that the process may use"""
+    sleeper = allowed + PROCESSORS // 64
     """the caller's place for sleeping; behind it lie those of the helpers"""
 
 

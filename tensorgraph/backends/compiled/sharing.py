@@ -13,7 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from tensorgraph.backends.compiled.layout import PIECES, PLACE, WIDEST, Block, Order, Sleeper
+from tensorgraph.backends.compiled.layout import PIECES, PLACE, PROCESSORS, WIDEST, Block, Order, Sleeper
 
 __all__ = ["emit"]
 
@@ -83,7 +83,7 @@ def emit(module: Any, share: str, help_: str, spin: str) -> None:
     piece, wake, wait = _piece(module), _wake(module), _wait(module)
     work = _work(module, piece, wake)
     _share(module, share, piece, wake, wait, work)
-    _help(module, help_, work)
+    _help(module, help_, work, _part(module))
     code = _Code(module, spin, [WORDS, WORD])
     code.loop(code.made.args[1], lambda i: code.pause())
     code.build.ret_void()
@@ -214,6 +214,53 @@ def _work(module: Any, piece: Any, wake: Any) -> Any:
     return code.made
 
 
+def _processor(code: _Code, block: Any) -> Any:
+    """The number of the processor that this thread runs on, or none of them where the system does not say."""
+    build = code.build
+    function = code.read(block, Block.which)
+    before, ask, after = build.block, code.block(), code.block()
+    build.cbranch(build.icmp_signed("==", function, WORD(0)), after, ask)
+    build.position_at_end(ask)
+    kind = ir.FunctionType(INT32, []).as_pointer()
+    said = build.sext(build.call(build.inttoptr(function, kind), []), WORD)
+    build.branch(after)
+    build.position_at_end(after)
+    found = build.phi(WORD)
+    found.add_incoming(WORD(-1), before)
+    found.add_incoming(said, ask)
+    return found
+
+
+def _part(module: Any) -> Any:
+    """part(block): goes to another processor, if this thread runs on the caller's.
+
+    A busy machine may wake a thread where its waker runs. There it would compute, and look for work, while the caller
+    waits for the processor; and each time it sleeps hides from the system that there are two threads with much to do.
+    """
+    code = _Code(module, "_part", [WORDS])
+    build, (block,) = code.build, code.made.args
+    words = PROCESSORS // 64
+    mask = build.bitcast(build.alloca(ir.ArrayType(WORD, words)), WORDS)
+    here = _processor(code, block)
+    meet, out = code.block(), code.block()
+    same = build.icmp_signed("==", here, code.look(code.at(block, Block.processor)))
+    known = build.icmp_unsigned("<", here, WORD(PROCESSORS))
+    build.cbranch(build.and_(same, known), meet, out)
+    build.position_at_end(meet)
+    code.loop(WORD(words), lambda i: build.store(code.read(code.at(block, Block.allowed), i), code.at(mask, i)))
+    word = code.at(mask, build.lshr(here, WORD(6)))
+    bit = build.shl(WORD(1), build.and_(here, WORD(63)))
+    build.store(build.and_(build.load(word), build.not_(bit)), word)
+    kind = ir.FunctionType(INT32, [INT32, WORD, WORDS]).as_pointer()
+    move = build.inttoptr(code.read(block, Block.move), kind)
+    build.call(move, [INT32(0), WORD(8 * words), mask])  # fails, and does nothing, where there is no other
+    build.call(move, [INT32(0), WORD(8 * words), code.at(block, Block.allowed)])
+    build.branch(out)
+    build.position_at_end(out)
+    build.ret_void()
+    return code.made
+
+
 def _share(module: Any, name: str, piece: Any, wake: Any, wait: Any, work: Any) -> None:
     """share(order, 1): all pieces of an order; alone, where another thread has the helpers."""
     code = _Code(module, name, [WORDS, WORD])
@@ -229,6 +276,7 @@ def _share(module: Any, name: str, piece: Any, wake: Any, wait: Any, work: Any) 
     code.put(helpers, code.at(block, Block.helpers))
     code.put(build.ptrtoint(order, WORD), code.at(block, Block.order))
     code.put(pieces, code.at(block, Block.left))
+    code.put(_processor(code, block), code.at(block, Block.processor))
     ticket = code.at(block, Block.ticket)
     number = build.add(build.lshr(code.look(ticket), WORD(2 * PIECES)), WORD(1))
     code.put(build.or_(build.shl(number, WORD(2 * PIECES)), pieces), ticket)
@@ -245,7 +293,7 @@ def _share(module: Any, name: str, piece: Any, wake: Any, wait: Any, work: Any) 
     build.ret_void()
 
 
-def _help(module: Any, name: str, work: Any) -> None:
+def _help(module: Any, name: str, work: Any, part: Any) -> None:
     """help((block, number), 1): serves for ever. Helpers beyond the number that an order asks for leave it alone."""
     code = _Code(module, name, [WORDS, WORD])
     build, (words, _) = code.build, code.made.args
@@ -265,6 +313,7 @@ def _help(module: Any, name: str, work: Any) -> None:
     spins.add_incoming(WORD(0), fresh)
     build.cbranch(wanted(), at_work, idle)
     build.position_at_end(at_work)
+    build.call(part, [block])
     build.call(work, [block, BIT(0)])
     build.branch(fresh)
     build.position_at_end(idle)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.backends.compiled.layout import PLACE, Block, Sleeper
+from tensorgraph.backends.compiled.layout import PLACE, PROCESSORS, Block, Sleeper
 
 __all__ = ["Team", "forever"]
 
@@ -56,8 +56,20 @@ class Team:
             if init(ctypes.c_void_p(self.block + 8 * (Block.sleeper + i * PLACE + Sleeper.semaphore)), 0, 0):
                 return False
         for place, function in ((Block.wait, wait), (Block.post, post)):
-            self._words[place] = ctypes.cast(function, ctypes.c_void_p).value
+            self._words[place] = _address(function)
         return True
+
+    def _look_around(self) -> None:
+        """Notes which processors the process may use, where the system tells that and lets threads choose."""
+        try:
+            system, allowed = ctypes.CDLL(None), os.sched_getaffinity(0)
+            which, move = _address(system.sched_getcpu), _address(system.sched_setaffinity)
+        except (AttributeError, OSError):
+            return
+        bits = np.zeros(PROCESSORS, dtype=np.uint8)
+        bits[[i for i in allowed if i < PROCESSORS]] = 1
+        self._words[Block.allowed : Block.sleeper] = np.packbits(bits, bitorder="little").view(np.int64)
+        self._words[Block.which], self._words[Block.move] = (which, move) if len(allowed) > 1 else (0, 0)
 
     def start(self, wanted: int) -> int:
         """Sees to it that there are so many helpers, where the system lets them be; how many of them there are."""
@@ -69,6 +81,7 @@ class Team:
     def _add(self, wanted: int) -> None:
         if not self._words[Block.limit]:
             self._words[Block.limit] = max(1, SPIN * 1000 // self._pauses(1000))
+        self._look_around()
         while self.helpers < wanted:
             words = forever(np.array([self.block, self.helpers], dtype=np.int64))
             thread = threading.Thread(
@@ -92,6 +105,10 @@ class Team:
             self._spin(None, count)
             times.append(perf_counter_ns() - start)
         return max(1, min(times))
+
+
+def _address(function: Any) -> int | None:
+    return ctypes.cast(function, ctypes.c_void_p).value
 
 
 def forever(thing: Any) -> Any:
