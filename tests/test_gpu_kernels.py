@@ -95,4 +95,4 @@ def test_every_kernel_is_in_the_list():
             if name in found:
                 found[name].append(path.parent.name)
     assert found["RawKernel"] == ["cuda_kernels"]
-    assert found["Kernel"] == ["cuda_kernels"] * len(KERNELS)
+    assert found["Kernel"].count("cuda_kernels") == len(KERNELS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -18,9 +20,20 @@ def on_device(array: np.ndarray) -> FenceArray:
     return cuda.from_host(array)
 
 
-def test_indices_are_long_where_they_must_be():
-    assert launch.index_type(2**30 - 1, 1) == "int"
-    assert launch.index_type(2**30, 1) == launch.index_type(10, 2**23) == "long long"
+class Noted(dict):
+    """Stands for `ready`: no kernel is made, and its form is remembered."""
+
+    def get(self, key):
+        self.form = key[1]
+        return lambda grid, block, arguments: None, []
+
+
+@pytest.mark.parametrize("size, blocks, whole", [(9, 1, "int"), (2**30 - 1, 1, "int"), (2**30, 1, "long long"),
+                                                 (10, 2**22 - 1, "int"), (10, 2**22, "long long")])  # fmt: skip
+def test_indices_are_long_where_they_must_be(size, blocks, whole):
+    device, array = SimpleNamespace(ready=Noted()), SimpleNamespace(size=size)
+    KERNELS["add_bias"].blocks(device, blocks, array, SimpleNamespace(size=3), 3, size)
+    assert device.ready.form == (np.dtype("float32"), whole)
 
 
 def test_layouts_of_pieces():

@@ -56,16 +56,9 @@ class CudaKernels(FastPooling, FastRows, FastBias, FastStatistics, FastRectifier
 
     def __init__(self) -> None:
         super().__init__()
-        self._raw: dict[str, Any] = {}
+        self.ready: dict[Any, Any] = {}  # kernels in the forms that were launched
         for name, kernel in FUSED.items():
             self.add_kernel(name, kernel)
-
-    def compiled(self, name: str, source: str) -> Any:
-        """The kernel of a text; CuPy compiles it when it is first launched on a device, and keeps it in a file."""
-        found = self._raw.get(source)
-        if found is None:
-            found = self._raw[source] = self.xp.RawKernel(source, name)
-        return found
 
     def takes(self, *arrays: Any) -> bool:
         """Whether kernels may run on these arrays: of a floating dtype, not empty, on the device that computes now."""

@@ -9,13 +9,11 @@ files of this folder.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-__all__ = ["EACH", "REALS", "TOTAL", "WARP", "Kernel", "index_type", "threads_for", "wide_dtype"]
+__all__ = ["EACH", "REALS", "TOTAL", "WARP", "Kernel", "threads_for", "wide_dtype"]
 
 HALF, SINGLE, DOUBLE = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 REALS = {HALF: ("unsigned short", "float"), SINGLE: ("float", "float"), DOUBLE: ("double", "double")}
@@ -68,22 +66,15 @@ __device__ wide total(wide value)  /* the sum over all threads whose number is t
 """Every thread of a block calls it. The order of the sum is fixed, so results are the same in every run."""
 
 
-@dataclass(frozen=True)
 class Kernel:
     """`parameters` are those of the function, `body` what stands in it, `before` other functions that it calls."""
 
-    name: str
-    parameters: str
-    body: str
-    before: str = ""
-    declared: tuple[tuple[str, bool], ...] = field(init=False)
-    """type of every parameter, and whether it is an array"""
+    def __init__(self, name: str, parameters: str, body: str, before: str = ""):
+        self.name, self.parameters, self.body, self.before = name, parameters, body.strip("\n"), before
+        kinds = [part.strip().removeprefix("const ").rpartition(" ")[0] for part in parameters.split(",")]
+        self._arrays = [k for k, kind in enumerate(kinds) if kind.endswith("*")]
+        self._numbers = [(k, kind) for k, kind in enumerate(kinds) if not kind.endswith("*")]
 
-    def __post_init__(self) -> None:
-        parts = [part.strip().removeprefix("const ").rpartition(" ")[0] for part in self.parameters.split(",")]
-        object.__setattr__(self, "declared", tuple([(kind.rstrip("*"), kind.endswith("*")) for kind in parts]))
-
-    @lru_cache(maxsize=256)  # noqa: B019  # kernels are few, and stay
     def source(self, dtype: np.dtype = SINGLE, whole: str = "int", **names: Any) -> str:
         """The text for elements of a dtype. `names` are further constants, and types by their names in C."""
         real, wide = REALS[dtype]
@@ -94,33 +85,35 @@ class Kernel:
             + MATHS.replace("%s", "f" if wide == "float" else "")
             + CONVERT[dtype]
             + self.before
-            + f'extern "C" __global__ void {self.name}({self.parameters})\n{{\n{self.body.strip(chr(10))}\n}}\n'
+            + f'extern "C" __global__ void {self.name}({self.parameters})\n{{\n{self.body}\n}}\n'
         )
 
     def over(self, be: Any, size: int, *arguments: Any, dtype: np.dtype = SINGLE, **names: Any) -> None:
         """One thread for each of `size` elements; the last parameter of the kernel is `size`."""
-        threads = names.get("THREADS", THREADS)
-        self.blocks(be, -(-size // threads), *arguments, size, dtype=dtype, **names)
+        self.blocks(be, -(-size // THREADS), *arguments, size, dtype=dtype, **names)
 
     def blocks(self, be: Any, number: int, *arguments: Any, dtype: np.dtype = SINGLE, **names: Any) -> None:
-        """So many blocks; nothing where that is none."""
+        """So many blocks; nothing where that is none. None among the arguments stands for an array that is left out."""
         if not number:
             return
-        sizes = [
-            a.size for a, (_, is_array) in zip(arguments, self.declared, strict=True) if is_array and a is not None
-        ]
-        whole = index_type(max(sizes), number)
-        kinds = NUMBERS | {"wide": SINGLE.type if dtype == HALF else dtype.type, "whole": NUMBERS[whole]}
-        given = []
-        for value, (kind, is_array) in zip(arguments, self.declared, strict=True):
-            given.append((NULL if value is None else value) if is_array else kinds[kind](value))
-        kernel = be.compiled(self.name, self.source(dtype, whole, **names))
-        kernel((number,), (names.get("THREADS", THREADS),), tuple(given))
-
-
-def index_type(size: int, blocks: int) -> str:
-    """What counts elements of arrays up to a size, of so many blocks, in C."""
-    return "int" if max(size, blocks * THREADS) < WORD else "long long"
+        given = list(arguments)
+        size = number * THREADS
+        for k in self._arrays:
+            if given[k] is None:
+                given[k] = NULL
+            elif given[k].size > size:
+                size = given[k].size
+        form = dtype, "int" if size < WORD else "long long", *names.items()
+        ready = be.ready.get((self, form))
+        if ready is None:  # CuPy compiles it when it is first launched on a device, and keeps it in a file
+            raw = be.xp.RawKernel(self.source(*form[:2], **names), self.name)
+            types = NUMBERS | {"wide": NUMBERS[REALS[dtype][1]], "whole": NUMBERS[form[1]]}
+            ready = be.ready[self, form] = raw, [(k, types[kind]) for k, kind in self._numbers]
+        raw, numbers = ready
+        for k, kind in numbers:
+            if type(given[k]) is not kind:
+                given[k] = kind(given[k])
+        raw((number,), (names.get("THREADS", THREADS),), tuple(given))
 
 
 def wide_dtype(array: Any) -> np.dtype:

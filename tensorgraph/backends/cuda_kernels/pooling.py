@@ -8,6 +8,7 @@ Imported by `cuda_kernels/__init__.py` only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -182,8 +183,9 @@ class FastPooling(Pooling):
         return y
 
 
-def _numbers(sizes: Sizes, out: Sizes, kernel: Sizes, geometry: Geometry) -> list[int]:
+@lru_cache(maxsize=256)
+def _numbers(sizes: Sizes, out: Sizes, kernel: Sizes, geometry: Geometry) -> tuple[np.int32, ...]:
     """What `GEOMETRY` names, of three axes: those in front that are missing have one pixel."""
     before = [b for b, _ in geometry.padding]
     rows = ((sizes, 1), (out, 1), (kernel, 1), (geometry.stride, 1), (before, 0), (geometry.dilation, 1))
-    return [n for row, lacking in rows for n in (*[lacking] * (3 - len(row)), *row)]
+    return tuple([np.int32(n) for row, lacking in rows for n in (*[lacking] * (3 - len(row)), *row)])
