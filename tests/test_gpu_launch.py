@@ -401,6 +401,20 @@ def test_updates(name, dtype, rng, whole):
     agree(got, expected, dtype)
 
 
+@pytest.mark.parametrize("dtype, whole", FORMS[1:], indirect=["whole"])
+@pytest.mark.parametrize("decay, decoupled, maximize", [(0, False, False), (0.1, False, True), (0.1, True, False)])
+def test_the_moments_of_adam(decay, decoupled, maximize, dtype, rng, whole):
+    start = rng.standard_normal((4, 700))
+
+    def stepped():
+        p, g, m, v = (on_device(a.astype(dtype)) for a in start)
+        room = on_device(np.empty(700, dtype)), on_device(np.empty(700, dtype))
+        return cuda.moments(p, g, m, v, room, 0.1, (0.9, 0.99), decay, decoupled, maximize), p, g, m, v
+
+    got, expected = both(stepped, "adam_moments")
+    agree(got, expected, dtype)
+
+
 def test_updates_of_half_precision_are_left_to_the_definition(rng):
     p, g, b, *room = (on_device(rng.standard_normal(5).astype(np.float16)) for _ in range(5))
     _, used = launches(lambda: cuda.sgd_update(p, g, b, room, momentum=0.5, dampening=0, nesterov=False, **COMMON))
@@ -424,10 +438,18 @@ def test_layers_and_losses():
                     cuda.to_host(value.array), cuda.to_host(expected[name].array), rtol=1e-9, atol=1e-11,
                     err_msg=f"{CASES[case][0]}: {name}",
                 )  # fmt: skip
-    assert launched >= set(KERNELS) - {"sgd", "rmsprop", "adam", "dropout_mask", "merge_moments", "philox"}
+    assert launched >= set(KERNELS) - {
+        "sgd",
+        "rmsprop",
+        "adam",
+        "adam_moments",
+        "dropout_mask",
+        "merge_moments",
+        "philox",
+    }
 
 
-@pytest.mark.parametrize("kind", ["SGD", "RMSprop", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", ["SGD", "RMSprop", "Adam", "AdamW", "NAdam", "RAdam"])
 def test_training(kind):
     got, used = launches(lambda: layers.trained("fence", kind, "StepLR"))
     assert {"cross_entropy", "moments", "dropout_mask", "add_bias"} < used

@@ -80,7 +80,23 @@ adam = Kernel(
 """,
 )
 
-KERNELS = sgd, rmsprop, adam
+moments = Kernel(
+    "adam_moments",
+    "real* p, const real* slope, real* taken, real* means, real* squares, wide decay, wide sign, wide shrink, wide b1, "
+    "wide fresh1, wide b2, wide fresh2, whole size",
+    EACH
+    + """
+    p[i] *= shrink;
+"""
+    + DESCENT
+    + """
+    means[i] = b1 * means[i] + fresh1 * g;
+    squares[i] = b2 * squares[i] + fresh2 * (g * g);
+    if (taken) taken[i] = g;
+""",
+)
+
+KERNELS = sgd, rmsprop, adam, moments
 
 
 class FastUpdates(Updates):
@@ -126,6 +142,21 @@ class FastUpdates(Updates):
         shrink, decay = (1 - lr * decay, 0) if how["decoupled"] else (1, decay)
         numbers = rate, decay, _sign(how), shrink, b1, 1 - b1, b2, 1 - b2, how["eps"] * wide
         adam.over(self, p.size, *arrays, *numbers, dtype=p.dtype)
+
+    def moments(
+        self, p: Any, g: Any, exp_avg: Any, exp_avg_sq: Any, room: tuple[Any, Any], lr: float,
+        betas: tuple[float, float], weight_decay: float, decoupled: bool, maximize: bool,
+    ) -> Any:  # fmt: skip
+        """The first half of Adam and its kin: the running means of g and of g^2. Returns the g that they took in."""
+        if not self._takes_all(p, g, exp_avg, exp_avg_sq, room[1]):
+            return super().moments(p, g, exp_avg, exp_avg_sq, room, lr, betas, weight_decay, decoupled, maximize)
+        (b1, b2), shrink, decay = betas, 1, weight_decay
+        if decoupled:
+            shrink, decay = 1 - lr * weight_decay, 0
+        taken = room[1] if decay or maximize else None
+        numbers = decay, -1 if maximize else 1, shrink, b1, 1 - b1, b2, 1 - b2
+        moments.over(self, p.size, p, g, taken, exp_avg, exp_avg_sq, *numbers, dtype=p.dtype)
+        return g if taken is None else taken
 
     def _takes_all(self, *arrays: Any) -> bool:
         given = [a for a in arrays if a is not None]
