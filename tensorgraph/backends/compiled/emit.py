@@ -68,6 +68,17 @@ class Code:
         """A 64-bit constant of a Python number; anything else as it is."""
         return INT(value) if isinstance(value, int) else value
 
+    def least(self, a: Any, b: Any) -> Any:
+        """The smaller of two integers."""
+        return self.build.select(self.build.icmp_signed("<", a, b), a, b)
+
+    def expect(self, pointer: Any) -> None:
+        """Asks for the memory there, which need not exist."""
+        pointer = self.build.bitcast(pointer, BYTE.as_pointer())
+        kinds = [pointer.type, INT32, INT32, INT32]
+        fetch = self.function("llvm.prefetch.p0", ir.VoidType(), kinds)
+        self.build.call(fetch, [pointer, INT32(0), INT32(3), INT32(1)])  # to read, into the nearest cache, data
+
     # ---- loops -----------------------------------------------------------------------------------------------------
     @contextmanager
     def loop(self, count: Any, step: int = 1) -> Iterator[Any]:
@@ -158,6 +169,20 @@ class Code:
     def spread(self, pointer: Any) -> Value:
         """The one number at a pointer, everywhere."""
         return self.splat(self.build.load(pointer))
+
+    def turned(self, rows: Sequence[Value]) -> list[Value]:
+        """The transpose of a square block, one vector a row."""
+        now, step = [row.ir for row in rows], 1
+        while step < self.width:
+            for i in range(self.width):
+                if not i & step:
+                    a, b = now[i], now[i + step]
+                    upper = [j - step + self.width if j & step else j for j in range(self.width)]
+                    lower = [j + self.width if j & step else j + step for j in range(self.width)]
+                    orders = (ir.Constant(ir.VectorType(INT32, self.width), order) for order in (upper, lower))
+                    now[i], now[i + step] = (self.build.shuffle_vector(a, b, order) for order in orders)
+            step *= 2
+        return [Value(self, x) for x in now]
 
     def function(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """A function of LLVM, declared once."""

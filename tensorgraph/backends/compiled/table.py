@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorgraph.backends.compiled.layout import WIDEST
 
-__all__ = ["CORRELATE", "SIGNATURES", "TOGETHER", "WEIGHT", "emit_all", "fits"]
+__all__ = ["CORRELATE", "DEEP", "SIGNATURES", "TOGETHER", "WEIGHT", "WIDE", "emit_all", "fits"]
 
 CORRELATE = [
     *((p, 1) for p in (14, 8, 4, 1)),
@@ -43,10 +43,14 @@ SUMS = {"moments": ("x", "near", 2), "normalized_sums": ("g x", "mean", 2)}
 TOGETHER = [(t, v, q) for q in (5, 3) for v in (1, 2) for t in (4, 2, 1)]
 """likewise, for several rows of the kernel at once"""
 
+DEEP, WIDE = 400, 512
+"""Terms of the sums, and columns, of one pass of a product: the part of the right factor that stays in the cache"""
+
 SIGNATURES: dict[str, tuple[int, int]] = {
     **{f"correlate_{p}_{v}": (23, 0) for p, v in CORRELATE},
     **{f"weight_{t}_{v}": (17, 0) for t, v in WEIGHT},
     **{f"weight_{t}_{v}_{q}": (17, 0) for t, v, q in TOGETHER},
+    "product": (15, 0),
     **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
     **{n: (2 * len(i.split()) + len(p.split()) + 4, 0) for n, (i, p, _) in SUMS.items()},
     "softmax": (4, 0),
@@ -70,7 +74,7 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module."""
-    from tensorgraph.backends.compiled import calls, direct, functions, loops, rows, statistics
+    from tensorgraph.backends.compiled import blocked, calls, direct, functions, loops, rows, statistics
 
     for p, v in CORRELATE:
         if fits(p, v, registers):
@@ -81,6 +85,7 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     for t, v, q in TOGETHER:
         if fits(t * q, v, registers):
             direct.weight(module, width, f"weight_{t}_{v}_{q}", t, v, q)
+    blocked.product(module, width, registers, "product")
     for name, (inputs, outputs, floats) in ELEMENTWISE.items():
         loops.each(module, width, name, inputs.split(), outputs.split(), getattr(functions, name), floats.split())
     for name, (inputs, params, sums) in SUMS.items():

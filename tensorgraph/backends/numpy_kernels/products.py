@@ -1,4 +1,4 @@
-"""Matrix products by the threads of the other kernels, with BLAS at one thread in each.
+"""Matrix products: by compiled kernels in float32, otherwise by BLAS at one thread in each of the threads.
 
 BLAS has threads of its own, but they wait for their next product by spinning: for tens of milliseconds after each one
 they take a processor from whatever else runs (measured: 40 to 90 ms of processor time in a pause of 100 ms).
@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends import compiled
+from tensorgraph.backends.compiled import address, products
 from tensorgraph.backends.linear import Linear
 from tensorgraph.backends.numpy_kernels import blas, threads
 from tensorgraph.mode import kernels_allowed
 
+ENOUGH = 1 << 18
+"""Products of numbers from which compiled kernels are asked for."""
 SMALL = 2.5e5
 """Products of numbers up to which BLAS uses one thread of its own accord."""
-BROAD = {np.dtype("float32"), np.dtype("float64")}
+SINGLE = np.dtype("float32")
+BROAD = {SINGLE, np.dtype("float64")}
 PACE = 100.0
 """Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
 
@@ -26,29 +31,65 @@ class FastLinear(Linear):
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Product of a (..., n, k) and b (..., k, m); operands of one axis as in NumPy. Raises ValueError."""
-        if b.ndim == 2 and a.ndim >= 2 and a.size * b.shape[1] > SMALL and blas.threads() > 1 and kernels_allowed():
-            matrix = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
-            if matrix.shape[1] == len(b) and a.dtype is b.dtype and blas.multiplies(matrix, b):
-                y = _product(matrix, b)
-                return y if a.ndim == 2 else y.reshape(*a.shape[:-1], b.shape[1])
-        if b.ndim == 2 == a.ndim and a.shape[1] == len(b) == 1 and a.dtype is b.dtype and a.dtype in BROAD:
-            return np.multiply(a, b)  # which BLAS takes several times as long for
+        if b.ndim == 2 and a.ndim >= 2:
+            if a.size * b.shape[1] >= ENOUGH:
+                y = _product(a, b, None)
+                if y is not None:
+                    return y
+            if a.ndim == 2 and a.shape[1] == len(b) == 1 and a.dtype is b.dtype and a.dtype in BROAD:
+                return np.multiply(a, b)  # which BLAS takes several times as long for
         return super().matmul(a, b)
 
     def affine(self, a: Any, b: Any, bias: Any) -> Any:
         """a @ b + bias for b (k, m) and bias (m): the sums start from the bias."""
-        if a.ndim >= 2 and a.size * b.shape[1] > SMALL and a.dtype is b.dtype and bias.dtype is b.dtype:
-            matrix = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
-            if matrix.shape[1] == len(b) and blas.multiplies(matrix, b) and kernels_allowed():
-                y = _product(matrix, b, bias)
-                return y if a.ndim == 2 else y.reshape(*a.shape[:-1], b.shape[1])
+        if a.ndim >= 2 and a.size * b.shape[1] >= ENOUGH and bias.dtype is b.dtype:
+            y = _product(a, b, bias)
+            if y is not None:
+                return y
         return super().affine(a, b, bias)
 
 
-def _product(a: np.ndarray, b: np.ndarray, start: Any = None) -> np.ndarray:
-    """a @ b, or with `start` (columns) that much more in every row."""
+def _product(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
+    """a @ b, or with `start` (columns) that much more in every row; None where NumPy is as good or better."""
+    matrix = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+    if a.dtype is not b.dtype or a.shape[-1] != len(b) or not kernels_allowed():
+        return None
+    if start is not None and not start.flags.c_contiguous:
+        start = np.ascontiguousarray(start)
+    y = _compiled(matrix, b, start) if b.dtype is SINGLE else None
+    if y is None:
+        y = _by_blas(matrix, b, start)
+    return y if y is None or a.ndim == 2 else y.reshape(*a.shape[:-1], b.shape[1])
+
+
+def _compiled(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
+    kernels = compiled.kernels()
+    if kernels is None:
+        return None
+    shape = len(a), b.shape[1]
+    cost = 2.0 * a.size * shape[1] / PACE
+    most = int(cost / threads.PIECE)
+    way = products.way(
+        a.shape, a.strides, b.shape, b.strides, start is not None, min(blas.threads(), most) if most > 1 else 1
+    )
+    if way is None:
+        return None
+    y = np.empty(shape, SINGLE)
+    left, right = (b, a) if way.swaps else (a, b)
+    begin, room = 0 if start is None else address(start), products.scratch(way.pieces)
+    words = address(y), begin, address(left), address(right), room, *way.words
+    if way.pieces == 1:
+        kernels["product"](*words)
+    else:
+        threads.share_pieces(kernels["product"], way.place, way.size, cost, words, way.steps)
+    return y
+
+
+def _by_blas(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
     (rows, k), columns = a.shape, b.shape[1]
-    y = np.empty((rows, columns), dtype=a.dtype)
+    if a.size * columns <= SMALL or (start is None and blas.threads() == 1) or not blas.multiplies(a, b):
+        return None
+    y = np.empty((rows, columns), dtype=b.dtype)
     cost = 2.0 * rows * columns * k / PACE
     pieces = blas.threads() if cost > threads.HOP else 1
     tall = rows >= columns
