@@ -17,6 +17,9 @@ from tensorgraph.ops import window
 __all__ = ["Field", "receptive_fields"]
 
 
+_CORRELATIONS = ("correlate", "correlate_relu")
+
+
 class Field(NamedTuple):
     """Along every spatial axis: how many pixels of the input an entry sees, and how far apart two entries look."""
 
@@ -49,7 +52,7 @@ def receptive_fields(nodes: Iterable[Node], inputs: Iterable[Node]) -> dict[int,
 
 def _field(node: Node, parents: list[Node], fields: dict[int, Field]) -> Field:
     sizes = _sizes(node)
-    if node.name in ("correlate", "max_pool", "avg_pool"):
+    if node.name in (*_CORRELATIONS, "max_pool", "avg_pool"):
         (parent,) = parents[:1]
         field = fields[parent.serial]
         return field if field is WHOLE else field.through(*_windows(node, parent))
@@ -82,7 +85,7 @@ def _widest(fields: list[Field]) -> Field:
 def _windows(node: Node, parent: Node) -> tuple[tuple, tuple, tuple]:
     """Kernel, stride and dilation of a convolution or of pooling."""
     known: dict[str, Any] = dict(zip(node.plan.names, node.saved or (), strict=False))
-    if node.name != "correlate":
+    if node.name not in _CORRELATIONS:
         kernel, geometry = window.pooling(known["pool"], parent.shape)
         return kernel, geometry.stride, geometry.dilation
     inputs = dict(zip(node.plan.inputs, node.parents, strict=False))

@@ -30,6 +30,15 @@ def identity(x: Any) -> Any:
     return x
 
 
+def check_activation(name: str, activation: Any) -> None:
+    """Raises ArgumentError for what the operation `name` does not know as its `activation=`."""
+    if activation is not None and activation != "relu":
+        raise ArgumentError(
+            f'{name}: activation is "relu" or None, got {activation!r}',
+            hint="all other activations are operations and layers of their own, called on the result",
+        )
+
+
 # ---- rectifiers ----------------------------------------------------------------------------------------------------
 @op
 def relu(be, x: Array):
@@ -41,13 +50,13 @@ def relu(be, x: Array):
 
 
 @op
-def _rectified(be, slope: Array, result: Array):
+def rectified(be, slope: Array, result: Array):
     """The slope where the result of relu is positive, else 0: the rule of relu, and of itself."""
     return be.relu_slope(slope, result)
 
 
-_rectified.vjp(slope=lambda g, result: _rectified(g, result))
-relu.vjp(x=lambda g, y: _rectified(g, y))
+rectified.vjp(slope=lambda g, result: rectified(g, result))
+relu.vjp(x=lambda g, y: rectified(g, y))
 
 
 @op

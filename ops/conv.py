@@ -13,6 +13,7 @@ from typing import Any
 from tensorgraph.errors import ShapeError
 from tensorgraph.operation import Array, op
 from tensorgraph.ops import window
+from tensorgraph.ops.activation import check_activation, rectified
 from tensorgraph.ops.reduce import sum
 from tensorgraph.ops.window import How, Ints, Padding, Pool
 
@@ -37,6 +38,14 @@ def _correlate(be, input: Array, weight: Array, bias: Array = None, *, how: How)
     """
     geometry = window.convolution(how, input.shape, weight.shape)
     return be.correlate(input, weight, geometry, _checked(how, bias, weight.shape[0]))
+
+
+@op
+def _correlate_relu(be, input: Array, weight: Array, bias: Array = None, *, how: How):
+    """relu of `_correlate`, computed where that lies."""
+    geometry = window.convolution(how, input.shape, weight.shape)
+    y = be.correlate(input, weight, geometry, _checked(how, bias, weight.shape[0]))
+    return be.relu(y, out=y)
 
 
 @op
@@ -85,6 +94,7 @@ _correlate.vjp(
     weight=lambda g, input, weight_shape, how: _correlate_weight(g, input, how=how, kernel=weight_shape[2:]),
     bias=_sum_bias,
 )
+_correlate_relu.vjp(g=lambda g, y: rectified(g, y), **_correlate.op.rules)
 _correlate_input.vjp(
     input=_transposed_input_rule,
     weight=_transposed_weight_rule,
@@ -97,6 +107,7 @@ _correlate_weight.vjp(
 
 # every entry on the side of the K channels meets one kernel, which is (C/groups, *kernel)
 _correlate.macs(lambda y_shape, weight_shape: prod(y_shape) * prod(weight_shape[1:]))
+_correlate_relu.macs(lambda y_shape, weight_shape: prod(y_shape) * prod(weight_shape[1:]))
 _correlate_input.macs(lambda input_shape, weight_shape: prod(input_shape) * prod(weight_shape[1:]))
 _correlate_weight.macs(lambda top_shape, y_shape: prod(top_shape) * prod(y_shape[1:]))
 
@@ -110,12 +121,14 @@ def conv1d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Any:
     """Convolution over one axis: `conv2d` with one axis less.
 
     input (N, C, L) or (C, L), weight (K, C/groups, S), bias (K,) -> (N, K, L').
     """
-    return _conv(window.how("conv1d", 1, stride, padding, dilation, groups), input, weight, bias)
+    return _conv(window.how("conv1d", 1, stride, padding, dilation, groups), input, weight, bias, activation)
 
 
 def conv2d(
@@ -126,6 +139,8 @@ def conv2d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Any:
     """Two-dimensional convolution (cross-correlation, as everywhere in deep learning: the kernel is not flipped).
 
@@ -143,12 +158,13 @@ def conv2d(
       `padding=R // 2`.
 
     `groups` cuts input and output channels into as many parts that see each other only pairwise; groups = C is a
-    depthwise convolution.
+    depthwise convolution. `activation="relu"` gives `relu` of the result, without a second array of its size.
 
-    Raises ShapeError (ranks, channels, groups, an output without a pixel), ArgumentError (stride, padding, dilation).
+    Raises ShapeError (ranks, channels, groups, an output without a pixel), ArgumentError (stride, padding, dilation,
+    activation).
     Source: LeCun et al., Neural Computation 1, 1989.
     """
-    return _conv(window.how("conv2d", 2, stride, padding, dilation, groups), input, weight, bias)
+    return _conv(window.how("conv2d", 2, stride, padding, dilation, groups), input, weight, bias, activation)
 
 
 def conv3d(
@@ -159,18 +175,22 @@ def conv3d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Any:
     """Convolution over three axes: `conv2d` with one axis more.
 
     input (N, C, D, H, W) or (C, D, H, W), weight (K, C/groups, Q, R, S), bias (K,) -> (N, K, D', H', W').
     """
-    return _conv(window.how("conv3d", 3, stride, padding, dilation, groups), input, weight, bias)
+    return _conv(window.how("conv3d", 3, stride, padding, dilation, groups), input, weight, bias, activation)
 
 
-def _conv(how: How, input: Any, weight: Any, bias: Any) -> Any:
+def _conv(how: How, input: Any, weight: Any, bias: Any, activation: str | None) -> Any:
+    check_activation(how.name, activation)
+    operation = _correlate if activation is None else _correlate_relu
     if len(input.shape) == how.axes + 1:
-        return first(_correlate(as_batch(input), weight, bias, how=how))
-    return _correlate(input, weight, bias, how=how)
+        return first(operation(as_batch(input), weight, bias, how=how))
+    return operation(input, weight, bias, how=how)
 
 
 def conv_transpose1d(

@@ -13,6 +13,7 @@ from typing import Any
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.operation import Array, op
+from tensorgraph.ops.activation import check_activation, rectified
 from tensorgraph.ops.axes import check_axes, check_axis
 from tensorgraph.ops.elementwise import mul
 from tensorgraph.ops.shape import broadcast_to, common_shape, permute_dims
@@ -104,14 +105,34 @@ matmul.macs(lambda y_shape, a_shape: math.prod(y_shape) * a_shape[-1])
 
 
 # ---- linear --------------------------------------------------------------------------------------------------------
-@op(broadcasts=True)
-def linear(be, x: Array, weight: Array, bias: Array = None):
+def linear(x: Array, weight: Array, bias: Array = None, *, activation: str | None = None) -> Any:
     """Affine map x W^T + b.  x (..., in), weight (out, in), bias (out) or None -> (..., out).
 
-    The gradient of `weight` is one product over all leading axes, in memory of its own.
+    The gradient of `weight` is one product over all leading axes, in memory of its own. `activation="relu"` gives
+    `relu` of the result, without a second array of its size.
 
-    Raises ShapeError: the features of x are not the columns of weight, or the bias does not fit.
+    Raises ShapeError: the features of x are not the columns of weight, or the bias does not fit. ArgumentError: an
+    unknown activation.
     """
+    if activation is None:
+        return _linear(x, weight, bias)
+    check_activation("linear", activation)
+    return _linear_relu(x, weight, bias)
+
+
+@op(broadcasts=True)
+def _linear(be, x: Array, weight: Array, bias: Array = None):
+    return _affine(be, x, weight, bias)
+
+
+@op(broadcasts=True)
+def _linear_relu(be, x: Array, weight: Array, bias: Array = None):
+    """relu of `_linear`, computed where that lies."""
+    y = _affine(be, x, weight, bias)
+    return be.relu(y, out=y)
+
+
+def _affine(be: Any, x: Any, weight: Any, bias: Any) -> Any:
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise _unfit(x, weight)
     if bias is None:
@@ -134,12 +155,14 @@ def _unfit(x, weight) -> ShapeError:
     return ShapeError(f"linear: x has {n} features, weight expects {k}", hint=hint)
 
 
-linear.vjp(
+_linear.vjp(
     x=lambda g, weight: matmul(g, weight),
     weight=lambda g, x: matmul(_rows(g).T, _rows(x)),
     bias=lambda g: g,
 )
-linear.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
+_linear.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
+_linear_relu.vjp(g=lambda g, y: rectified(g, y), **_linear.op.rules)
+_linear_relu.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
 
 
 # ---- the contraction of two arrays ---------------------------------------------------------------------------------

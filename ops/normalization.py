@@ -16,6 +16,7 @@ from tensorgraph import backends, writes
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError, sig
 from tensorgraph.fused import fusable
 from tensorgraph.operation import Array
+from tensorgraph.ops.activation import check_activation, relu
 from tensorgraph.ops.elementwise import astype, maximum, rsqrt, square
 from tensorgraph.ops.matmul import matmul
 from tensorgraph.ops.reduce import mean, sum, vector_norm
@@ -53,6 +54,13 @@ def _standardize(input, weight, bias, mean_, centered, var, *, axis, eps, center
     if bias is not None:
         y = y + (bias if shape is None else bias.reshape(shape))
     return y if y.dtype == input.dtype else astype(y, input.dtype)
+
+
+@fusable
+def _standardize_relu(input, weight, bias, residual, mean_, centered, var, *, axis, eps, shape):
+    """relu of `_standardize`, to which a residual of the input's shape is added before, unless it is None."""
+    y = _standardize(input, weight, bias, mean_, centered, var, axis=axis, eps=eps, center=True, shape=shape)
+    return relu(y if residual is None else y + residual)
 
 
 def _floating(name: str, input: Any) -> None:
@@ -96,6 +104,9 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+    residual: Array = None,
 ) -> Any:
     """Every channel shifted and scaled to mean 0 and variance 1 over the batch (and space), then by weight and bias.
 
@@ -103,8 +114,11 @@ def batch_norm(
     are the batch's, and the running ones move towards them by `momentum` (the variance with n - 1), in place; otherwise
     the running ones are used. A constant channel gives bias, without NaN.
 
-    Raises ShapeError: another number of channels. ArgumentError: training with one value per channel, evaluation
-    without running statistics.
+    `residual`, of the input's shape, is added to the result; `activation="relu"` then is `relu` of that. It is the same
+    as three operations, in half as many passes over memory.
+
+    Raises ShapeError: another number of channels, another shape of the residual. ArgumentError: training with one value
+    per channel, evaluation without running statistics, an unknown activation.
     Source: Ioffe & Szegedy, Batch normalization, ICML 2015.
     """
     name = "batch_norm"
@@ -113,13 +127,18 @@ def batch_norm(
         raise ShapeError(f"{name}: input is {sig(input)}, expected (N, C) or (N, C, ...)")
     channels = input.shape[1]
     _check_per_channel(name, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    check_activation(name, activation)
+    if residual is not None and residual.shape != input.shape:
+        raise ShapeError(f"{name}: residual is {sig(residual)}, the input is {sig(input)}")
     shape = (1, channels) + (1,) * (input.ndim - 2)
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError(
                 f"{name}: evaluation needs running_mean and running_var", hint="training=True uses the batch's"
             )
-        return _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
+        y = _with_statistics(input, running_mean, running_var, weight, bias, eps, shape)
+        y = y if residual is None else y + residual
+        return y if activation is None else relu(y)
     n = math.prod(input.shape) // max(channels, 1)
     if n <= 1:
         raise ArgumentError(
@@ -129,7 +148,10 @@ def batch_norm(
     axis = (0, *range(2, input.ndim))
     m, centered, v = _statistics(input, axis)
     _update(momentum, (running_mean, m, 1), (running_var, v, n / (n - 1)))
-    return _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+    if activation is not None:
+        return _standardize_relu(input, weight, bias, residual, m, centered, v, axis=axis, eps=eps, shape=shape)
+    y = _standardize(input, weight, bias, m, centered, v, axis=axis, eps=eps, center=True, shape=shape)
+    return y if residual is None else y + residual
 
 
 def _with_statistics(input, mean_, var, weight, bias, eps, shape):

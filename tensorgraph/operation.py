@@ -125,7 +125,7 @@ class Operation:
         there_is = {*gradients, *(self.outputs or ("y",)), *self.aux, *self.arrays, *self.static}
         there_is |= {f"{name}_shape" for name in self.arrays}
         for name, rule in rules.items():
-            if name not in self.arrays:
+            if name not in self.arrays and (name != "g" or self.outputs):
                 raise GraphError(
                     f"{self.name}.vjp: there is no array input {name!r}", hint=f"inputs: {', '.join(self.arrays)}"
                 )
@@ -155,7 +155,8 @@ class Operation:
 
     def saves(self, inputs: Sequence[str]) -> tuple[str, ...]:
         """What is kept alive when exactly `inputs` need a gradient."""
-        asked = (name for wanted in inputs for name in _parameters(self.rules[wanted]))
+        first = ("g",) if "g" in self.rules and "g" not in self.arrays else ()
+        asked = (name for wanted in (*first, *inputs) for name in _parameters(self.rules[wanted]))
         gradients = {"g", *("g" + name for name in self.outputs)}
         return tuple(name for name in dict.fromkeys(asked) if name not in gradients or name in self.arrays)
 
@@ -186,6 +187,9 @@ class Operation:
         unpack = [f"    ({', '.join(plan.names)},) = saved"] if plan.names else []
         if self.outputs:
             unpack.append(f"    ({', '.join('g' + n for n in self.outputs)},) = g.values")
+        elif "g" in self.rules and "g" not in self.arrays:
+            rules["rule_g"] = self.rules["g"]
+            unpack.append(f"    g = rule_g({', '.join(_parameters(self.rules['g']))})")
         lines = ["def pull(g, saved):", *unpack, f"    return ({', '.join(calls)},)"]
         return _define("pull", "\n".join(lines), rules, f"{self.name} pull {' '.join(wanted)}")
 
@@ -362,7 +366,8 @@ def op(forward: Any = None, /, *, broadcasts: bool = False, aux: Any = (), outpu
     and available to the rules. `outputs`: names of several differentiable results; the rules then ask for `g<name>`,
     which is None for a result that nobody used.
 
-    Rules are given with `.vjp(input=rule)`; an input without a rule is not differentiable.
+    Rules are given with `.vjp(input=rule)`; an input without a rule is not differentiable. A rule under the name `g`
+    runs once before the others, which get what it returns as their `g`.
 
     >>> import tensorgraph as tg
     >>> @tg.op

@@ -49,7 +49,7 @@ def both(f):
 
 def gradients(f, *arrays):
     """Value of f and the gradients of a weighted sum of it."""
-    leaves = [tg.tensor(a, requires_grad=True) for a in arrays]
+    leaves = [tg.asarray(np.copy(a)).requires_grad_() for a in arrays]  # a copy by tensor() would lie otherwise
     y = f(*leaves)
     weights = np.cos(np.arange(np.prod(y.shape))).reshape(y.shape).astype(y.dtype)
     return [t.numpy() for t in (y.detach(), *tg.grad((y * weights).sum(), leaves))]
@@ -88,6 +88,45 @@ def test_batch_norm(rng, layout, channels, affine):
 
 
 @needs_kernels
+@pytest.mark.parametrize("residual", ["none", "alike", "otherwise", "constant"])
+@pytest.mark.parametrize("channels", [4, 16, 21])
+def test_batch_norm_with_a_rectifier_behind_it(rng, channels, residual):
+    """Against three operations: the mask is computed again in the backward pass, and must be the same everywhere."""
+    last = LAYOUTS["channels last"]
+    arrays = [last(rng.standard_normal((5, channels, 6, 7)).astype("f"))]
+    arrays += [rng.standard_normal(channels).astype("f") for _ in range(2)]
+    added = rng.standard_normal(arrays[0].shape).astype("f")
+    added = {"none": None, "otherwise": added, "alike": last(added), "constant": last(added)}[residual]
+    fixed = added if residual == "constant" else None
+    if residual in ("alike", "otherwise"):
+        arrays.append(added)
+    names = []
+
+    def fused(x, w, b, r=fixed):
+        y = ops.batch_norm(x, None, None, w, b, True, activation="relu", residual=r)
+        names.append(y.node.name)
+        return y
+
+    def parts(x, w, b, r=fixed):
+        y = ops.batch_norm(x, None, None, w, b, True)
+        return ops.relu(y if r is None else y + r)
+
+    found, expected = gradients(fused, *arrays), gradients(parts, *arrays)
+    assert names == ["standardize_relu"]
+    np.testing.assert_array_equal(found[0], expected[0])
+    close(zip(found, expected, strict=True), 1e-5)
+    close(both(lambda: gradients(fused, *arrays)), 1e-4)
+
+
+@needs_kernels
+def test_nan_passes_a_rectifier_behind_batch_norm(rng):
+    x = LAYOUTS["channels last"](rng.standard_normal((4, 8, 3, 3)).astype("f"))
+    x[1, 2] = np.nan
+    y = ops.batch_norm(tg.asarray(x), None, None, training=True, activation="relu").numpy()
+    assert np.isnan(y[:, 2]).all() and np.isfinite(np.delete(y, 2, axis=1)).all()
+
+
+@needs_kernels
 def test_batch_norm_of_a_constant_channel_is_its_bias():
     x = np.full((4, 8, 3, 3), 1e4, np.float32).transpose(0, 1, 2, 3)
     y = ops.batch_norm(tg.tensor(LAYOUTS["channels last"](x)), None, None, None, tg.ones(8), training=True)
@@ -114,7 +153,7 @@ def test_sums_over_very_many_rows_keep_their_digits(rng, channels):
     exact, axis = image.astype("d"), (0, 2, 3)
     mean, _, var = cpu.mean_and_variance(image, axis)
     leaves = [tg.ones(channels, requires_grad=True), tg.zeros(channels, requires_grad=True)]
-    y = ops.batch_norm(tg.tensor(image), None, None, *leaves, training=True)
+    y = ops.batch_norm(tg.asarray(image), None, None, *leaves, training=True)
     of_weight, of_bias = (g.numpy() for g in tg.grad(y, leaves, tg.tensor(image)))
     normal = (exact - exact.mean(axis, keepdims=True)) / np.sqrt(exact.var(axis, keepdims=True) + 1e-5)
     for name, found, expected in (

@@ -58,6 +58,38 @@ def test_rules_are_checked_when_they_are_declared():
             return x
 
 
+def test_a_rule_for_g_runs_once_before_the_others():
+    calls = []
+
+    @op
+    def gated(be, a, b):
+        return be.maximum(a * b, 0)
+
+    def mask(g, y):
+        calls.append(1)
+        return tg.where(y > 0, g, 0)
+
+    gated.vjp(g=mask, a=lambda g, b: g * b, b=lambda g, a: g * a)
+    a, b = leaf(1.0, -2.0, 3.0), leaf(3.0, 4.0, 5.0)
+    y = gated(a, b)
+    assert y.node.plan.names == ("y", "b", "a") and gated.op.differentiable == ("a", "b")
+    y.sum().backward()
+    assert calls == [1]
+    assert_values(a.grad, [3, 0, 5])
+    assert_values(b.grad, [1, 0, 3])
+    assert gated(a, b.detach()).node.plan.names == ("y", "b")
+    assert tg.gradcheck(gated, (a, b)) and tg.gradgradcheck(gated, (a, b))
+    step = list(gated(a, b).sum().backward_steps())[1]
+    assert step.rules["a"].startswith("g * b, where g is mask(g, y)")
+
+    @op(outputs=("p", "q"))
+    def two(be, x):
+        return x, x
+
+    with pytest.raises(tg.GraphError, match="there is no array input 'g'"):
+        two.vjp(g=lambda gp: gp)
+
+
 @pytest.mark.parametrize("broadcasts", [False, True])
 def test_a_gradient_of_a_wrong_shape_is_never_summed_silently(broadcasts):
     @op(broadcasts=broadcasts)

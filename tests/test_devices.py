@@ -257,5 +257,7 @@ def test_an_unknown_device():
     for name in ("gpu", "cuda:", "cuda:x", "mps"):
         assert f"unknown device {name!r}" in refusal(lambda name=name: tg.zeros(2, device=name))
     for move in (tg.ones(2).to, nn.Linear(1, 1).to):
-        with pytest.raises(tg.DtypeError, match=r'unknown dtype \'gpu\'[\s\S]*a device is "cpu", "cuda", "cuda:1" or "meta"'):
+        with pytest.raises(
+            tg.DtypeError, match=r'unknown dtype \'gpu\'[\s\S]*a device is "cpu", "cuda", "cuda:1" or "meta"'
+        ):
             move("gpu")

@@ -9,7 +9,7 @@ import tensorgraph as tg
 from tensorgraph import nn
 from tensorgraph.nn import functional as F
 
-IMAGE = (2, 4, 6, 5)
+IMAGE, VOLUME = (2, 4, 6, 5), (2, 2, 3, 4, 3)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,7 @@ IMAGE = (2, 4, 6, 5)
         (lambda: nn.Hardtanh(1, 1), "Hardtanh: max_val must be a number of more than 1, got 1"),
         (lambda: nn.RReLU(0.5, 0.1), "RReLU: upper must be a number of at least 0.5, got 0.1"),
         (lambda: nn.CELU(0), "CELU: alpha must not be 0"),
+        (lambda: nn.Conv2d(1, 1, 3, activation="gelu"), "Conv2d: activation is \"relu\" or None, got 'gelu'"),
         (lambda: nn.Softplus(beta=0), "Softplus: beta must be a number of more than 0, got 0"),
         (lambda: nn.LeakyReLU(float("nan")), "LeakyReLU: negative_slope must be a number, got nan"),
         (lambda: nn.CrossEntropyLoss(reduction="avg"), "CrossEntropyLoss: reduction must be one of .*got 'avg'"),
@@ -140,6 +141,61 @@ def test_batch_norm_follows_the_batch_in_training_and_its_statistics_afterwards(
     assert layer.num_batches_tracked.item() == 1
     layer.reset_parameters()
     assert layer.running_var.tolist() == [1, 1] and layer.num_batches_tracked.item() == 0
+
+
+LAYERS = {
+    "linear": (lambda **a: nn.Linear(6, 5, **a), (3, 6), "linear_relu"),
+    "conv1d": (lambda **a: nn.Conv1d(4, 3, 3, padding=1, **a), (2, 4, 7), "correlate_relu"),
+    "conv2d": (lambda **a: nn.Conv2d(4, 6, 3, stride=2, groups=2, bias=False, **a), IMAGE, "correlate_relu"),
+    "conv3d": (
+        lambda **a: nn.Conv3d(2, 3, 2, padding_mode="circular", padding=1, **a),
+        (2, 2, 3, 4, 3),
+        "correlate_relu",
+    ),
+    "one image": (lambda **a: nn.Conv2d(4, 6, 3, **a), IMAGE[1:], "reshape"),
+    "batch norm": (lambda **a: nn.BatchNorm2d(4, **a), IMAGE, "relu"),  # the kernel is for large images
+    "lazy linear": (lambda **a: nn.LazyLinear(5, **a), (3, 6), "linear_relu"),
+    "lazy convolution": (lambda **a: nn.LazyConv2d(6, 3, **a), IMAGE, "correlate_relu"),
+    "lazy batch norm": (lambda **a: nn.LazyBatchNorm2d(**a), IMAGE, "relu"),  # the kernel is for large images
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("kernels", [True, False])
+def test_an_activation_is_the_layer_with_a_relu_behind_it(layer, kernels):
+    make, shape, name = LAYERS[layer]
+    found = []
+    x = tg.randn(*shape, generator=tg.Generator(1)).requires_grad_()
+    for model in (make(activation="relu"), nn.Sequential(make(), nn.ReLU())):
+        tg.manual_seed(0)
+        with tg.no_grad():
+            model(x)
+        for p in model.parameters():
+            nn.init.normal_(p, generator=tg.Generator(p.numel()))
+        with tg.kernels(kernels):
+            y = model(x)
+            g = tg.grad((y * y + y).sum(), [x, *model.parameters()])
+            model.eval()
+            found.append([y, *g, *model.buffers(), model(x)])
+        assert len(found) > 1 or y.node.name == name or not kernels
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-5)
+    assert "activation='relu'" in repr(make(activation="relu")) and "activation" not in repr(make())
+
+
+def test_an_activation_leaves_names_alone_and_takes_hooks_and_a_residual(rng):
+    plain, layer = nn.BatchNorm2d(4), nn.BatchNorm2d(4, activation="relu")
+    layer.load_state_dict(plain.state_dict())
+    assert [*layer.state_dict()] == [*plain.state_dict()]
+    x, r = (tg.tensor(rng.standard_normal(IMAGE), dtype="float32", requires_grad=True) for _ in range(2))
+    seen = []
+    layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    y = layer(x, r)
+    assert seen == [y] and y.requires_grad
+    np.testing.assert_allclose(y.detach().numpy(), tg.relu(plain(x) + r).detach().numpy(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(plain(x, r).detach().numpy(), (plain(x) + r).detach().numpy(), rtol=1e-6, atol=1e-6)
+    with pytest.raises(tg.ShapeError, match=r"batch_norm: residual is f32\[4\], the input is f32\[2,4,6,5\]"):
+        layer(x, tg.zeros(4))
 
 
 def test_batch_norm_without_momentum_averages_all_batches(rng):

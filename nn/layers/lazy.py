@@ -98,8 +98,17 @@ class LazyLinear(_Lazy, Linear):
 
     layer, missing, sized = Linear, "in_features", {"weight": 1}
 
-    def __init__(self, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None):
-        super().__init__(1, check.integer("LazyLinear", out_features=out_features), bias, device, dtype)
+    def __init__(
+        self,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        activation: str | None = None,
+    ):
+        out_features = check.integer("LazyLinear", out_features=out_features)
+        super().__init__(1, out_features, bias, device, dtype, activation=activation)
         self.in_features = 0
 
     def _check_first(self, input: Any) -> int:
@@ -137,6 +146,8 @@ class _LazyCorrelation(_LazyConv):
         padding_mode: str = "zeros",
         device: str | None = None,
         dtype: Any = None,
+        *,
+        activation: str | None = None,
     ):
         super().__init__(
             check.integer(type(self).__name__, groups=groups),  # pyright: ignore[reportCallIssue]
@@ -150,6 +161,7 @@ class _LazyCorrelation(_LazyConv):
             padding_mode,
             device,
             dtype,
+            activation=activation,  # pyright: ignore[reportCallIssue]
         )
         self.in_channels = 0
 
@@ -246,6 +258,7 @@ class _LazyBatchNorm(_Lazy):
         dtype: Any = None,
         *,
         bias: bool = True,
+        activation: str | None = None,
     ):
         super().__init__(
             1,  # pyright: ignore[reportCallIssue]
@@ -256,6 +269,7 @@ class _LazyBatchNorm(_Lazy):
             device,
             dtype,
             bias=bias,
+            activation=activation,  # pyright: ignore[reportCallIssue]
         )
         self.num_features = 0
 

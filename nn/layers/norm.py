@@ -11,6 +11,7 @@ from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.module import Module, Parameter
+from tensorgraph.ops.activation import check_activation
 from tensorgraph.tensor import Tensor
 
 __all__ = [
@@ -106,10 +107,14 @@ class _BatchNorm(_PerChannel):
         dtype: Any = None,
         *,
         bias: bool = True,
+        activation: str | None = None,
     ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        check_activation(type(self).__name__, activation)
+        self.activation = activation
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any, residual: Any = None) -> Any:
+        """The normalised input; `residual`, of its shape, is added before the activation."""
         self._check_input(input)
         count = self.num_batches_tracked if self.training else None
         y = ops.batch_norm(
@@ -121,10 +126,15 @@ class _BatchNorm(_PerChannel):
             self.training or self.running_mean is None,
             0.0 if count is None else self._rate(count),
             self.eps,
+            activation=self.activation,
+            residual=residual,
         )
         if count is not None:
             count += 1
         return y
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (f", activation={self.activation!r}" if self.activation else "")
 
 
 class BatchNorm1d(_BatchNorm):
@@ -132,6 +142,9 @@ class BatchNorm1d(_BatchNorm):
 
     weight and bias (C,) unless `affine=False`; buffers running_mean, running_var, num_batches_tracked unless
     `track_running_stats=False`. `momentum=None` averages over all batches evenly.
+
+    `activation="relu"` rectifies the result, and `norm(x, residual)` adds a residual before that: what a ReLU and an
+    addition behind it would do, in about half the time and with less memory.
     """
 
     ranks = (2, 3)

@@ -28,6 +28,7 @@ def replace_head(model: Module, num_classes: int, name: str | None = None) -> Li
     like = {}
     if isinstance(old, (Linear, Conv2d)):
         like = {"bias": old.bias is not None, "device": old.weight.device, "dtype": old.weight.dtype}
+        like["activation"] = old.activation
     if isinstance(old, Linear):
         new = Linear(old.in_features, num_classes, **like)
     elif isinstance(old, Conv2d):

@@ -12,7 +12,7 @@ from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, ReLU
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear
 from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
@@ -42,9 +42,9 @@ class _Block(Module):
     def __init__(self, in_channels: int, channels: int, stride: int, option: str):
         super().__init__()
         self.conv1 = Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(channels)
+        self.bn1 = BatchNorm2d(channels, activation="relu")
         self.conv2 = Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(channels)
+        self.bn2 = BatchNorm2d(channels, activation="relu")
         self.shortcut: Module = Sequential()
         if stride != 1 and option == "A":
             self.shortcut = _PadShortcut(channels - in_channels)
@@ -52,8 +52,8 @@ class _Block(Module):
             self.shortcut = Sequential(Conv2d(in_channels, channels, 1, stride, bias=False), BatchNorm2d(channels))
 
     def forward(self, x: Any) -> Any:
-        out = ops.relu(self.bn1(self.conv1(x)))
-        return ops.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+        out = self.bn1(self.conv1(x))
+        return self.bn2(self.conv2(out), self.shortcut(x))
 
 
 class CifarResNet(Chain):
@@ -73,8 +73,7 @@ class CifarResNet(Chain):
         blocks = (depth - 2) // 6
         with init.skip():
             self.conv1 = Conv2d(3, 16, 3, padding=1, bias=False)
-            self.bn1 = BatchNorm2d(16)
-            self.relu = ReLU()
+            self.bn1 = BatchNorm2d(16, activation="relu")
             self.layer1 = _stage(16, 16, blocks, 1, option)
             self.layer2 = _stage(16, 32, blocks, 2, option)
             self.layer3 = _stage(32, 64, blocks, 2, option)
@@ -89,7 +88,7 @@ class CifarResNet(Chain):
     def chain(self) -> list[Module]:
         """All layers in order."""
         stages = [self.layer1, self.layer2, self.layer3]
-        return [self.conv1, self.bn1, self.relu, *stages, self.avgpool, self.flatten, self.linear]
+        return [self.conv1, self.bn1, *stages, self.avgpool, self.flatten, self.linear]
 
 
 def _stage(in_channels: int, channels: int, blocks: int, stride: int, option: str) -> Sequential:

@@ -45,6 +45,7 @@ def linear_to_conv(layer: Linear, kernel_size: int | tuple[int, int] = 1) -> Con
     if rest:
         raise ArgumentError(f"linear_to_conv: {layer.in_features} inputs are no whole maps of {high}x{wide}")
     make = {"bias": layer.bias is not None, "device": layer.weight.device, "dtype": layer.weight.dtype}
+    make["activation"] = layer.activation
     with init.skip():
         conv = Conv2d(channels, layer.out_features, (high, wide), **make)
     shape = (layer.out_features, channels, high, wide)
@@ -145,6 +146,7 @@ def _turned(layer: Module, shape: tuple[int, ...], flat: tuple[int, ...] | None)
         if flat is not None:
             raise ShapeError("fully_convolutional: batch normalisation of a flattened map has one scale per pixel")
         norm = BatchNorm2d(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        norm.activation = layer.activation
         norm.weight, norm.bias = layer.weight, layer.bias
         norm.running_mean, norm.running_var = layer.running_mean, layer.running_var
         norm.num_batches_tracked = layer.num_batches_tracked

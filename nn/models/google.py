@@ -28,10 +28,10 @@ class _Unit(Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0):
         super().__init__()
         self.conv = Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.bn = BatchNorm2d(out_channels, eps=0.001)
+        self.bn = BatchNorm2d(out_channels, eps=0.001, activation="relu")
 
     def forward(self, x: Any) -> Any:
-        return ops.relu(self.bn(self.conv(x)))
+        return self.bn(self.conv(x))
 
 
 class _Inception(Module):
@@ -53,13 +53,13 @@ class _SideBranch(Module):
     def __init__(self, in_channels: int, num_classes: int, dropout: float):
         super().__init__()
         self.conv = _Unit(in_channels, 128, 1)
-        self.fc1 = Linear(2048, 1024)
+        self.fc1 = Linear(2048, 1024, activation="relu")
         self.fc2 = Linear(1024, num_classes)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Any) -> Any:
         x = ops.flatten(self.conv(ops.adaptive_avg_pool2d(x, (4, 4))), 1)
-        return self.fc2(self.dropout(ops.relu(self.fc1(x))))
+        return self.fc2(self.dropout(self.fc1(x)))
 
 
 class GoogLeNet(Chain):

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from tensorgraph import ops
 from tensorgraph.errors import ArgumentError
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d
 from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
@@ -40,7 +39,7 @@ class _Block(Module, ABC):
     def __init__(self, in_channels: int, channels: int, stride: int = 1):
         super().__init__()
         for i, (fan_in, fan_out, size, step) in enumerate(self._convolutions(in_channels, channels, stride), 1):
-            setattr(self, f"bn{i}", BatchNorm2d(fan_in))
+            setattr(self, f"bn{i}", BatchNorm2d(fan_in, activation="relu"))
             setattr(self, f"conv{i}", Conv2d(fan_in, fan_out, size, step, size // 2, bias=False))
         self.shortcut: Conv2d | None = None
         if stride != 1 or in_channels != channels * self.expansion:
@@ -56,7 +55,7 @@ class _Block(Module, ABC):
     def forward(self, x: Any) -> Any:
         shortcut, y = x, x
         for i, (norm, conv) in enumerate(self._pairs()):
-            y = ops.relu(norm(y))
+            y = norm(y)
             if i == 0 and self.shortcut is not None:
                 shortcut = self.shortcut(y)
             y = conv(y)
@@ -114,7 +113,7 @@ class PreActResNet(Chain):
                     blocks.append(block(channels, width, 2 if i > 1 and j == 0 else 1))
                     channels = width * block.expansion
                 setattr(self, f"layer{i}", Sequential(*blocks))
-            self.norm, self.relu = BatchNorm2d(channels), ReLU()
+            self.norm = BatchNorm2d(channels, activation="relu")
             self.avgpool, self.flatten = AdaptiveAvgPool2d((1, 1)), Flatten()
         self.fc = Linear(channels, num_classes)
         for module in self.modules():
@@ -125,7 +124,7 @@ class PreActResNet(Chain):
         """All layers in order."""
         begin = [self.conv1] if self.maxpool is None else [self.conv1, self.maxpool]
         stages = [module for name, module in self.named_children() if name.startswith("layer")]
-        return [*begin, *stages, self.norm, self.relu, self.avgpool, self.flatten, self.fc]
+        return [*begin, *stages, self.norm, self.avgpool, self.flatten, self.fc]
 
 
 def preact_resnet18(num_classes: int = 1000) -> PreActResNet:

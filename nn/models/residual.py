@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tensorgraph import ops
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.containers import Sequential
-from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from tensorgraph.nn.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d
 from tensorgraph.nn.models.chain import Chain
 from tensorgraph.nn.module import Module
 
@@ -24,15 +23,15 @@ class BasicBlock(Module):
     def __init__(self, in_channels: int, channels: int, stride: int = 1, downsample: Module | None = None):
         super().__init__()
         self.conv1 = Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(channels)
+        self.bn1 = BatchNorm2d(channels, activation="relu")
         self.conv2 = Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(channels)
+        self.bn2 = BatchNorm2d(channels, activation="relu")
         self.downsample = downsample
 
     def forward(self, x: Any) -> Any:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = ops.relu(self.bn1(self.conv1(x)))
-        return ops.relu(self.bn2(self.conv2(x)) + shortcut)
+        x = self.bn1(self.conv1(x))
+        return self.bn2(self.conv2(x), shortcut)
 
 
 class Bottleneck(Module):
@@ -46,18 +45,18 @@ class Bottleneck(Module):
     def __init__(self, in_channels: int, channels: int, stride: int = 1, downsample: Module | None = None):
         super().__init__()
         self.conv1 = Conv2d(in_channels, channels, 1, bias=False)
-        self.bn1 = BatchNorm2d(channels)
+        self.bn1 = BatchNorm2d(channels, activation="relu")
         self.conv2 = Conv2d(channels, channels, 3, stride, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(channels)
+        self.bn2 = BatchNorm2d(channels, activation="relu")
         self.conv3 = Conv2d(channels, 4 * channels, 1, bias=False)
-        self.bn3 = BatchNorm2d(4 * channels)
+        self.bn3 = BatchNorm2d(4 * channels, activation="relu")
         self.downsample = downsample
 
     def forward(self, x: Any) -> Any:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = ops.relu(self.bn1(self.conv1(x)))
-        x = ops.relu(self.bn2(self.conv2(x)))
-        return ops.relu(self.bn3(self.conv3(x)) + shortcut)
+        x = self.bn1(self.conv1(x))
+        x = self.bn2(self.conv2(x))
+        return self.bn3(self.conv3(x), shortcut)
 
 
 class ResNet(Chain):
@@ -79,8 +78,7 @@ class ResNet(Chain):
         blocks = check.sizes(4, "ResNet", layers=layers)
         with init.skip():
             self.conv1 = Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-            self.bn1 = BatchNorm2d(64)
-            self.relu = ReLU()
+            self.bn1 = BatchNorm2d(64, activation="relu")
             self.maxpool = MaxPool2d(3, stride=2, padding=1)
             self.layer1 = _stage(block, 64, 64, blocks[0], 1)
             self.layer2 = _stage(block, 64 * block.expansion, 128, blocks[1], 2)
@@ -100,7 +98,7 @@ class ResNet(Chain):
     def chain(self) -> list[Module]:
         """All layers in order."""
         stages = [self.layer1, self.layer2, self.layer3, self.layer4]
-        return [self.conv1, self.bn1, self.relu, self.maxpool, *stages, self.avgpool, self.flatten, self.fc]
+        return [self.conv1, self.bn1, self.maxpool, *stages, self.avgpool, self.flatten, self.fc]
 
 
 def _stage(

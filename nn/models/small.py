@@ -42,17 +42,16 @@ class LeNet5(Chain):
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1):
         super().__init__()
-        self.conv1 = Conv2d(in_channels, 6, 5)
-        self.conv2 = Conv2d(6, 16, 5)
-        self.fc1 = Linear(16 * 5 * 5, 120)
-        self.fc2 = Linear(120, 84)
+        self.conv1 = Conv2d(in_channels, 6, 5, activation="relu")
+        self.conv2 = Conv2d(6, 16, 5, activation="relu")
+        self.fc1 = Linear(16 * 5 * 5, 120, activation="relu")
+        self.fc2 = Linear(120, 84, activation="relu")
         self.fc3 = Linear(84, num_classes)
-        self.relu, self.pool, self.flatten = ReLU(), MaxPool2d(2), Flatten()
+        self.pool, self.flatten = MaxPool2d(2), Flatten()
 
     def chain(self) -> list[Module]:
         """All layers in order."""
-        convolutions = [self.conv1, self.relu, self.pool, self.conv2, self.relu, self.pool]
-        return [*convolutions, self.flatten, self.fc1, self.relu, self.fc2, self.relu, self.fc3]
+        return [self.conv1, self.pool, self.conv2, self.pool, self.flatten, self.fc1, self.fc2, self.fc3]
 
     def forward(self, x: Any) -> Any:
         if tuple(x.shape[-2:]) == (28, 28):

@@ -90,9 +90,9 @@ class Special:
         return out
 
     # ---- rectifiers and the logistic family --------------------------------------------------------------------------
-    def relu(self, x: Any) -> Any:
-        """max(x, 0); NaN stays NaN."""
-        return self.xp.maximum(x, 0)
+    def relu(self, x: Any, out: Any = None) -> Any:
+        """max(x, 0), written into `out` if that is given; NaN stays NaN."""
+        return self.xp.maximum(x, 0, out=out)
 
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)), to full relative precision on both sides."""

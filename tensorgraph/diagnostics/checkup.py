@@ -16,7 +16,7 @@ import numpy as np
 
 from tensorgraph.backends import ARRAYS, backend_of
 from tensorgraph.diagnostics.causes import host
-from tensorgraph.diagnostics.flow import Flow, Recorder
+from tensorgraph.diagnostics.flow import RECTIFIED, Flow, Recorder
 from tensorgraph.diagnostics.observe import Call, arrays_in
 from tensorgraph.node import Node
 from tensorgraph.provenance import Birth, module_path, parameter_name, scopes
@@ -135,11 +135,11 @@ class Checkup(Recorder):
     def _measure(self, seen: Seen, call: Call, y: Any) -> None:
         """Numbers that some rule asks for, while the arrays are there."""
         values = np.asarray(host(y))
-        if seen.name in ("relu", "sigmoid", "tanh") and values.ndim > 1 and values.size:
+        if seen.name in (*RECTIFIED, "sigmoid", "tanh") and values.ndim > 1 and values.size:
             others = (0,) + tuple(range(2, values.ndim)) if values.ndim != 3 else (0, 1)
             off = (
                 values <= 0
-                if seen.name == "relu"
+                if seen.name in RECTIFIED
                 else np.abs(values - 0.5 * (seen.name == "sigmoid")) > (0.495 if seen.name == "sigmoid" else 0.99)
             )
             seen.facts |= {
@@ -155,7 +155,7 @@ class Checkup(Recorder):
                 "reduction": call.settings.get("reduction", "mean"),
                 "logits": _row_sums(logits),
             }
-        if seen.name in ("linear", "matmul", "correlate"):
+        if seen.name in ("linear", "linear_relu", "matmul", "correlate", "correlate_relu"):
             for name in ("x", "a", "input"):
                 value = call.operands.get(name)
                 if value is not None and seen.sources.get(name) == "" and value.size and value.dtype.kind == "f":

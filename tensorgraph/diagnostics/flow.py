@@ -21,8 +21,10 @@ from tensorgraph.mode import recording
 from tensorgraph.node import Node
 from tensorgraph.provenance import Birth, _place, module_path
 
-__all__ = ["Entry", "Flow", "Passed", "Recorder", "Size", "keep", "latest"]
+__all__ = ["RECTIFIED", "Entry", "Flow", "Passed", "Recorder", "Size", "keep", "latest"]
 
+RECTIFIED = ("relu", "correlate_relu", "linear_relu", "standardize_relu")
+"""operations whose result is that of a rectifier"""
 _MOST = 50_000  # entries; a training loop inside debug() must not grow without end
 
 
@@ -208,7 +210,7 @@ def saturation(call: Call) -> str:
     """What an activation did to its gradient, from what it saved: `98 % of the units are dead`."""
     known = {name: np.asarray(host(v)) for name, v in call.operands.items() if type(v) in ARRAYS and v.size}
     y, x = known.get("y"), known.get("x")
-    if call.name in ("relu", "threshold") and y is not None:
+    if call.name in (*RECTIFIED, "threshold") and y is not None:
         return f"{_share(y <= 0)} of its numbers are 0: dead there"
     if call.name in ("leaky_relu", "elu", "softplus") and x is not None:
         return f"{_share(x <= 0)} of its inputs lie below 0"

@@ -23,7 +23,8 @@ def rule_of(node: Node, name: str) -> str:
     rules = getattr(plan.op, "rules", None) or {}
     rule = rules.get(name.partition("[")[0])
     if rule is not None:
-        return expression(rule)
+        first = None if "g" in plan.op.arrays else rules.get("g")  # pyright: ignore[reportOptionalMemberAccess]
+        return expression(rule) + (f", where g is {expression(first)}" if first else "")
     if plan.inputs == ("bundle",):
         return "g, put to the other results of the operation"
     if "pullback" in plan.names:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tensorgraph.diagnostics.causes import host
 from tensorgraph.diagnostics.checkup import Checkup, Seen
+from tensorgraph.diagnostics.flow import RECTIFIED
 from tensorgraph.diagnostics.rules import ENOUGH, backward, born, model, nothing, optimizer, raised_at, rule
 from tensorgraph.errors import sig
 
@@ -210,7 +211,7 @@ def _equal(c: Checkup):
 @rule("dead-relu", "rectifiers that are 0 for the whole batch")
 def _dead(c: Checkup):
     for s in c.seen:
-        if s.name == "relu" and s.facts.get("off", 0) > DEAD and s.facts["per unit"] >= ENOUGH:
+        if s.name in RECTIFIED and s.facts.get("off", 0) > DEAD and s.facts["per unit"] >= ENOUGH:
             yield (
                 f"{100 * s.facts['off']:.0f} % of the units are 0 for the whole batch"
                 + (f" in {s.path}" if s.path else ""),

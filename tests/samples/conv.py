@@ -58,6 +58,10 @@ def conv(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return y if b is None else y + b.reshape(-1, *[1] * n)
 
 
+def rectified(*arrays, activation, **settings):
+    return np.maximum(conv(*arrays, **settings), 0)
+
+
 def transposed(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     if x.ndim < w.ndim:
         return transposed(x[None], w, b, stride, padding, output_padding, groups, dilation)[0]
@@ -101,6 +105,9 @@ def fold(y, output_size, kernel_size, dilation=1, padding=0, stride=1):
 SAMPLES = [
     S("conv2d", A(2, 3, 5, 4), A(4, 3, 3, 2), A(4), ref=conv),
     S("conv2d", A(2, 6, 5, 5), A(2, 6, 3, 3), kw=dict(padding=1), ref=conv),
+    S("conv2d", A(2, 3, 5, 4), A(4, 3, 3, 2), A(4), kw=dict(padding=1, activation="relu"), ref=rectified),
+    S("conv2d", A(2, 4, 4), A(2, 1, 3, 3), kw=dict(groups=2, stride=2, padding=1, activation="relu"), ref=rectified),
+    S("conv1d", A(2, 2, 5), A(3, 2, 3), A(3), kw=dict(activation="relu"), ref=rectified),
     S("conv2d", A(1, 2, 7, 6), A(3, 2, 3, 3), A(3), kw=dict(stride=2, padding=(1, 2)), ref=conv),
     S(
         "conv2d",

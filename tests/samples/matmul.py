@@ -16,6 +16,10 @@ def linear(x, weight, bias=0.0):
     return np.einsum("...i,oi->...o", x, weight) + bias
 
 
+def rectified(x, weight, bias=0.0, *, activation):
+    return np.maximum(linear(x, weight, bias), 0)
+
+
 def vecdot(a, b, axis=-1):
     return (np.conj(a) * b).sum(axis)
 
@@ -33,6 +37,8 @@ SAMPLES = [
     S("linear", A(3), A(2, 3), A(2), ref=linear),
     S("linear", A(0, 3), A(2, 3), A(2), ref=linear),
     S("linear", Complex(4, 3), Complex(2, 3), Complex(2), ref=linear),
+    S("linear", A(4, 3), A(2, 3), kw=dict(activation="relu"), ref=rectified),
+    S("linear", A(2, 4, 3), A(2, 3), A(2), kw=dict(activation="relu"), ref=rectified),
     S("tensordot", A(2, 3, 4), A(3, 4, 5), ref=np.tensordot),
     S("tensordot", A(2, 3), A(4), kw=dict(axes=0), ref=np.tensordot),
     S("tensordot", A(2, 3, 4), A(3, 4, 5, 2), kw=dict(axes=((0, -1), (3, 1))), ref=np.tensordot),

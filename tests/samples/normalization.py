@@ -20,12 +20,15 @@ def channels(x):
     return (1, x.shape[1]) + (1,) * (x.ndim - 2)
 
 
-def batch(x, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch(
+    x, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *, activation=None, residual=0
+):
     if training:
         y = standardized(x, (0, *range(2, x.ndim)), eps)
     else:
         y = (x - mean.reshape(channels(x))) / np.sqrt(var.reshape(channels(x)) + eps)
-    return affine(y, weight, bias, channels(x))
+    y = affine(y, weight, bias, channels(x)) + residual
+    return y if activation is None else np.maximum(y, 0)
 
 
 def instance(x, mean=None, var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5):
@@ -70,6 +73,12 @@ SAMPLES = [
     S("batch_norm", A(2, 3, 2), A(3), Pos(3), A(3), A(3), ref=batch, tol=2),
     S("batch_norm", A(2, 3), A(3), Pos(3), kw=dict(eps=0.1), ref=batch, tol=2),
     S("batch_norm", Given(np.full((4, 2), 3.0)), None, None, A(2), A(2), True, ref=batch, tol=2),
+    S("batch_norm", A(4, 3), None, None, A(3), A(3), True, kw=dict(activation="relu"), ref=batch, tol=2),
+    S("batch_norm", A(2, 3, 2, 2), None, None, A(3), A(3), True, kw=dict(activation="relu", residual=A(2, 3, 2, 2)),
+      ref=batch, tol=2),
+    S("batch_norm", A(2, 3, 4), None, None, kw=dict(training=True, residual=A(2, 3, 4)), ref=batch, tol=2),
+    S("batch_norm", A(2, 3, 2), A(3), Pos(3), A(3), A(3), kw=dict(activation="relu", residual=A(2, 3, 2)), ref=batch,
+      tol=2),
     S("instance_norm", A(2, 3, 4), ref=instance, tol=2),
     S("instance_norm", A(2, 3, 2, 2), None, None, A(3), A(3), ref=instance, tol=2),
     S("instance_norm", A(2, 3, 4), A(3), Pos(3), A(3), A(3), False, ref=instance, tol=2),
@@ -90,7 +99,7 @@ SAMPLES = [
     S("weight_norm", A(3, 2), A(), None, ref=weight_normed),
     S("spectral_norm", A(3, 4), Pos(3), Pos(4), ref=spectral, tol=4),
     S("spectral_norm", A(2, 3, 2), Pos(3), Pos(4), 1, ref=spectral, tol=4),
-]
+]  # fmt: skip
 
 ERRORS = [
     E("batch_norm", A(1, 3), None, None, kw=dict(training=True), error=tg.ArgumentError,
@@ -100,6 +109,10 @@ ERRORS = [
     E("batch_norm", A(2, 3), A(4), A(4), error=tg.ShapeError,
       match=r"running_mean is f32\[4\], the input has 3 channels"),
     E("batch_norm", np.ones((2, 3), int), None, None, error=tg.DtypeError, match="floating dtype"),
+    E("batch_norm", A(2, 3), A(3), Pos(3), kw=dict(activation="gelu"), error=tg.ArgumentError,
+      match="batch_norm: activation is \"relu\" or None, got 'gelu'"),
+    E("batch_norm", A(2, 3), A(3), Pos(3), kw=dict(residual=A(2, 1)), error=tg.ShapeError,
+      match=r"residual is f32\[2,1\], the input is f32\[2,3\]"),
     E("instance_norm", A(2, 3), error=tg.ShapeError, match="something to normalise over"),
     E("instance_norm", A(2, 3, 1), error=tg.ArgumentError, match="1 value per channel"),
     E("instance_norm", A(2, 3, 2), kw=dict(use_input_stats=False), error=tg.ArgumentError, match="needs running_mean"),

@@ -17,6 +17,11 @@ __all__ = [
     "moments",
     "ndtr",
     "normalized",
+    "normalized_add_relu",
+    "normalized_add_relu_sums",
+    "normalized_relu",
+    "normalized_relu_slope",
+    "normalized_relu_sums",
     "normalized_slope",
     "normalized_sums",
     "relu",
@@ -79,6 +84,30 @@ def normalized_sums(g: Any, x: Any, mean: Any) -> tuple:
 
 def normalized_slope(g: Any, x: Any, mean: Any, scale: Any, along: Any, level: Any) -> Any:
     return g.times_plus(scale, level) + (x - mean) * along
+
+
+# with a rectifier behind it, whose mask comes from the same arithmetic on the same numbers once more: so nothing but x
+# has to be read and kept for it
+def normalized_relu(x: Any, mean: Any, scale: Any, bias: Any) -> Any:
+    return relu(normalized(x, mean, scale, bias))
+
+
+def normalized_relu_sums(g: Any, x: Any, mean: Any, scale: Any, bias: Any) -> tuple:
+    return normalized_sums(relu_slope(g, normalized(x, mean, scale, bias)), x, mean)
+
+
+def normalized_relu_slope(g: Any, x: Any, mean: Any, scale: Any, bias: Any, along: Any, level: Any) -> Any:
+    return normalized_slope(relu_slope(g, normalized(x, mean, scale, bias)), x, mean, scale, along, level)
+
+
+def normalized_add_relu(x: Any, more: Any, mean: Any, scale: Any, bias: Any) -> Any:
+    return relu(normalized(x, mean, scale, bias) + more)
+
+
+def normalized_add_relu_sums(g: Any, x: Any, more: Any, mean: Any, scale: Any, bias: Any) -> tuple:
+    """Two sums, and the gradient of what was added."""
+    g = relu_slope(g, normalized(x, mean, scale, bias) + more)
+    return *normalized_sums(g, x, mean), g
 
 
 # ---- optimisers -----------------------------------------------------------------------------------------------------

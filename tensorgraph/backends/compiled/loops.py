@@ -60,16 +60,19 @@ def _cut(values: list, size: int) -> list[list]:
 
 
 def column_sums(
-    module: Any, width: int, name: str, inputs: Sequence[str], params: Sequence[str], sums: int, f: Callable[..., tuple]
-) -> None:
+    module: Any, width: int, name: str, inputs: Sequence[str], params: Sequence[str], outputs: Sequence[str],
+    sums: int, f: Callable[..., tuple],
+) -> None:  # fmt: skip
     """sums[s, column] += sum over rows of f(*inputs, *params)[s]: inputs (rows, columns), params (columns).
 
-    Takes the addresses of inputs, params and sums, then rows, columns, rows of a block, and the inputs' row strides.
+    What f returns behind the sums is written into the outputs (rows, columns). Takes the addresses of inputs, outputs,
+    params and sums, then rows, columns, rows of a block, and the row strides of inputs and outputs.
     Sums of a block of rows stay in registers, and the block in the cache for the next columns. What adding the sum of
     a block loses to rounding is added to sums[`sums` + s, column]: both together are as good as a sum in double.
     """
-    integers = ["rows", "columns", "block", *(f"{o}_0" for o in inputs)]
-    code = Code(module, width, name, [*inputs, *params, "sums"], integers)
+    operands = [*inputs, *outputs]
+    integers = ["rows", "columns", "block", *(f"{o}_0" for o in operands)]
+    code = Code(module, width, name, [*operands, *params, "sums"], integers)
     build = code.build
     with code.loop(build.sdiv(build.add(code["rows"], build.sub(code["block"], code.int(1))), code["block"])) as number:
         start = build.mul(number, code["block"])
@@ -79,11 +82,14 @@ def column_sums(
         def body(column: Any, mask: Any) -> None:
             fixed = [code.load(code.at(code[p], column), mask) for p in params]
             places = [code.at(code["sums"], (code["columns"], s), column) for s in range(2 * sums)]
-            origin = {o: code.at(code[o], (start, code[f"{o}_0"]), column) for o in inputs}
+            origin = {o: code.at(code[o], (start, code[f"{o}_0"]), column) for o in operands}
 
             def row(i: Any, state: list) -> list:
-                found = f(*(code.load(code.at(origin[o], (i, code[f"{o}_0"])), mask) for o in inputs), *fixed)
-                return [total + value for total, value in zip(state, found, strict=True)]
+                at = {o: code.at(origin[o], (i, code[f"{o}_0"])) for o in operands}
+                found = f(*(code.load(at[o], mask) for o in inputs), *fixed)
+                for o, value in zip(outputs, found[sums:], strict=True):
+                    code.store(value, at[o], mask)
+                return [total + value for total, value in zip(state, found[:sums], strict=True)]
 
             def set_(i: Any, state: list) -> list:  # rows in sets, each row of a set with totals of its own
                 first = build.mul(i, code.int(SET))

@@ -28,6 +28,9 @@ ELEMENTWISE = {
     "silu_slope": ("g x", "gx", ""),
     "softplus": ("x", "y", ""),
     "normalized": ("x mean scale bias", "y", ""),
+    "normalized_add_relu": ("x more mean scale bias", "y", ""),
+    "normalized_relu": ("x mean scale bias", "y", ""),
+    "normalized_relu_slope": ("g x mean scale bias along level", "gx", ""),
     "normalized_slope": ("g x mean scale along level", "gx", ""),
     "sgd": ("p g", "p_new", "lr decay sign"),
     "sgd_momentum": ("p g b", "p_new b_new", "lr decay sign momentum share ahead"),
@@ -37,8 +40,13 @@ ELEMENTWISE = {
     "lstm_back": ("i f g o c c_new gh gc", "gi gf gg go gc_new", ""),
 }
 """name in functions.py -> inputs, outputs, numbers: arrays of two axes, contiguous along the last"""
-SUMS = {"moments": ("x", "near", 2), "normalized_sums": ("g x", "mean", 2)}
-"""name in functions.py -> inputs, one parameter for each column, how many sums"""
+SUMS = {
+    "moments": ("x", "near", "", 2),
+    "normalized_sums": ("g x", "mean", "", 2),
+    "normalized_relu_sums": ("g x", "mean scale bias", "", 2),
+    "normalized_add_relu_sums": ("g x more", "mean scale bias", "g_new", 2),
+}
+"""name in functions.py -> inputs, parameters with one number for each column, outputs, how many sums"""
 
 TOGETHER = [(t, v, q) for q in (5, 3) for v in (1, 2) for t in (4, 2, 1)]
 """likewise, for several rows of the kernel at once"""
@@ -52,7 +60,7 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     **{f"weight_{t}_{v}_{q}": (17, 0) for t, v, q in TOGETHER},
     "product": (15, 0),
     **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
-    **{n: (2 * len(i.split()) + len(p.split()) + 4, 0) for n, (i, p, _) in SUMS.items()},
+    **{n: (2 * len((i + " " + o).split()) + len(p.split()) + 4, 0) for n, (i, p, o, _) in SUMS.items()},
     "softmax": (4, 0),
     "exp_rows": (6, 0),
     "softmax_slope": (5, 0),
@@ -88,8 +96,9 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     blocked.product(module, width, registers, "product")
     for name, (inputs, outputs, floats) in ELEMENTWISE.items():
         loops.each(module, width, name, inputs.split(), outputs.split(), getattr(functions, name), floats.split())
-    for name, (inputs, params, sums) in SUMS.items():
-        loops.column_sums(module, width, name, inputs.split(), params.split(), sums, getattr(functions, name))
+    for name, (inputs, params, outputs, sums) in SUMS.items():
+        operands = inputs.split(), params.split(), outputs.split()
+        loops.column_sums(module, width, name, *operands, sums, getattr(functions, name))
     loops.max_pool(module, width, "max_pool")
     loops.max_put(module, width, "max_put", False)
     loops.max_put(module, width, "max_put_apart", True)

@@ -136,6 +136,41 @@ def _standardize(
     return y, pullback
 
 
+def _standardize_relu(
+    be: Any,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    mean: Any,
+    centered: Any,
+    var: Any,
+    *,
+    wanted: tuple,
+    axis: tuple[int, ...],
+    eps: float,
+    shape: tuple[int, ...] | None,
+) -> Any:
+    parameters = [p for p in (weight, bias) if p is not None]
+    given = [*parameters, *([] if residual is None else [residual])]
+    x = None if any(wanted[4:]) or (parameters and shape is None) else columns(input, axis)
+    if x is None or any(p.size != x.shape[1] for p in parameters) or any(p.dtype != SINGLE for p in given):
+        return None
+    stays = residual if residual is None or residual.strides == input.strides else functions.empty_like(input)
+    y = functions.empty_like(input)
+
+    def pullback(g: Any) -> tuple:
+        same = functions.empty_like(input) if g.strides != input.strides else g
+        gx = functions.empty_like(input)
+        gr = None if stays is None else functions.empty_like(input)
+        del same
+        gw = new(weight.shape, weight.dtype) if weight is not None and wanted[1] else None
+        gb = new(bias.shape, bias.dtype) if bias is not None and wanted[2] else None
+        return gx, gw, gb, gr, None, None, None
+
+    return y, pullback
+
+
 def _lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool) -> Any:
     if z.dtype.kind != "f" or z.dtype.itemsize < 4 or not z.size or not z.dtype == w.dtype == h.dtype == c.dtype:
         return None
@@ -149,5 +184,11 @@ def _lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: bo
     return y, pullback
 
 
-KERNELS = {"gelu": _unit, "lstm": _lstm, "silu": _unit, "standardize": _standardize}
+KERNELS = {
+    "gelu": _unit,
+    "lstm": _lstm,
+    "silu": _unit,
+    "standardize": _standardize,
+    "standardize_relu": _standardize_relu,
+}
 """name of a fused operation -> its kernel"""

@@ -127,22 +127,25 @@ def _as_columns(shape: tuple, strides: tuple, axis: tuple[int, ...]) -> tuple[tu
     return (order, (prod(shape) // width, width)) if width > 3 else None
 
 
-def column_sums(name: str, inputs: Sequence[np.ndarray], parameter: np.ndarray) -> np.ndarray:
+def column_sums(
+    name: str, inputs: Sequence[np.ndarray], parameters: Sequence[np.ndarray], outputs: Sequence[np.ndarray] = ()
+) -> np.ndarray:
     """(shares, 2, sums, columns): each share's sums over rows of inputs (rows, columns), and what rounding took from
-    them. They are to be added up by a kernel of compiled/statistics.py."""
+    them, to be added up by a kernel of compiled/statistics.py. Outputs (rows, columns) are written on the way."""
     kernel = compiled.kernels()[name]  # pyright: ignore[reportOptionalSubscript]
     rows, width = inputs[0].shape
-    cost = rows * width * COST * len(inputs)
+    places, fixed = [address(a) for a in (*inputs, *outputs)], [address(p) for p in parameters]
+    cost = rows * width * COST * len(places)
     shares = min(blas.threads(), max(1, rows * width // SHARE))
     sums = np.zeros((shares, 2, 2, width), dtype=SINGLE)
-    places, block = [address(a) for a in inputs], min(RUN, max(RUN // 4, BLOCK // width))
-    words = (*places, address(parameter), address(sums), rows, width, block, *(width,) * len(places))
+    block = min(RUN, max(RUN // 4, BLOCK // width))
+    words = (*places, *fixed, address(sums), rows, width, block, *(width,) * len(places))
     if shares == 1:
         kernel(*words)
     else:
         size = -(-rows // shares)
-        steps = (*(4 * width * size,) * len(places), 0, sums.strides[0])
-        share_pieces(kernel, len(places) + 2, size, cost, words, steps)
+        steps = (*(4 * width * size,) * len(places), *(0,) * len(fixed), sums.strides[0])
+        share_pieces(kernel, len(places) + len(fixed) + 1, size, cost, words, steps)
     return sums
 
 

@@ -91,7 +91,7 @@ class FastReduction(Reduction):
         kernels, step = compiled.kernels(), -(-n // NEAR)
         few = -(-n // step)
         kernels["mean_of_rows"](address(rows), address(near), few, width, step * width, 1 / few)
-        sums = column_sums("moments", (rows,), near)
+        sums = column_sums("moments", (rows,), (near,))
         kernels["settle_moments"](*map(address, (sums, near, mean, var)), width, len(sums), 1 / n)
         return mean, None, var
 
