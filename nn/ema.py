@@ -49,7 +49,7 @@ class ExponentialMovingAverage:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         for average, now in self._pairs():
-            if average.dtype.kind in "fc":
+            if average.dtype.kind in "fcV":
                 average *= decay
                 average += (1 - decay) * now
             else:

@@ -294,11 +294,11 @@ class Module:
             elif arg is not None:
                 dtype = arg
         kind = backends.check_dtype(dtype)
-        if kind is not None and kind.kind not in "fc":
+        if kind is not None and kind.kind not in "fcV":
             raise DtypeError(f"{type(self).__name__}.to: parameters are of a floating dtype, got {kind}")
 
         def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device=device, dtype=kind if kind is not None and tensor.dtype.kind in "fc" else None)
+            return tensor.to(device=device, dtype=kind if kind is not None and tensor.dtype.kind in "fcV" else None)
 
         return self._replace(move)
 

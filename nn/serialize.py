@@ -183,6 +183,8 @@ def _is_array(value: Any) -> bool:
 def _host(value: Any) -> np.ndarray:
     array = value.array if isinstance(value, Tensor) else value
     host = np.asarray(backends.backend_of(array).to_host(array))
+    if host.dtype.name == "bfloat16":  # which no format of NumPy's knows; float32 holds the same values
+        return host.astype(np.float32)
     if host.dtype.kind not in "biufc":
         raise DtypeError(f"save: {sig(host)} holds no numbers")
     return host

@@ -179,7 +179,7 @@ def _inputs(input: Any) -> tuple[Any, ...]:
 
 def _recorded(x: Any) -> Any:
     """The same values as a leaf, so that all of the forward pass is recorded, whatever is frozen."""
-    return x.detach().requires_grad_() if isinstance(x, Tensor) and x.dtype.kind in "fc" else x
+    return x.detach().requires_grad_() if isinstance(x, Tensor) and x.dtype.kind in "fcV" else x
 
 
 @contextmanager

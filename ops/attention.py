@@ -76,7 +76,7 @@ def scaled_dot_product_attention(
     """
     name = "scaled_dot_product_attention"
     for what, x in (("query", query), ("key", key), ("value", value)):
-        if x.ndim < 2 or x.dtype.kind != "f":
+        if x.ndim < 2 or x.dtype.kind not in "fV":
             raise DtypeError(f"{name}: {what} is {sig(x)}, expected (..., length, features) of a floating dtype")
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         raise ShapeError(
@@ -98,7 +98,7 @@ def scaled_dot_product_attention(
             )
         be = backends.backend_of(raw(query))
         attn_mask = be.arange(length)[:, None] >= be.arange(size)
-    elif attn_mask is not None and attn_mask.dtype.kind not in "bf":
+    elif attn_mask is not None and attn_mask.dtype.kind not in "bfV":
         raise DtypeError(f"{name}: attn_mask is {sig(attn_mask)}, expected booleans or floats")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     if not dropout_p:

@@ -149,13 +149,13 @@ def softmax_cross_entropy(
     name = "softmax_cross_entropy"
     input, target = operand(input), operand(target)
     check_reduction(name, reduction)
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in "fV":
         raise DtypeError(f"{name}: the logits are {sig(input)}, they must be of a floating dtype")
     if not input.ndim:
         raise ShapeError(f"{name}: the logits are a single number, expected (N, C) or (C,)")
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError(f"{name}: label_smoothing is a share between 0 and 1, got {label_smoothing}")
-    if target.dtype.kind == "f" and target.shape == input.shape:
+    if target.dtype.kind in "fV" and target.shape == input.shape:
         return _of_probabilities(name, input, target, weight, reduction, label_smoothing)
     count = _check_labels(name, input, target, weight, ignore_index)
     _check_mean(name, input, count, reduction)
@@ -201,7 +201,7 @@ def nll_loss(
     name = "nll_loss"
     input, target = operand(input), operand(target)
     check_reduction(name, reduction)
-    if input.dtype.kind != "f" or not input.ndim:
+    if input.dtype.kind not in "fV" or not input.ndim:
         raise DtypeError(
             f"{name}: input is {sig(input)}, expected log-probabilities (N, C) or (C,) of a floating dtype"
         )

@@ -103,7 +103,7 @@ def ctc_loss(
     name = "ctc_loss"
     check_reduction(name, reduction)
     log_probs, targets = operand(log_probs), operand(targets)
-    if log_probs.dtype.kind != "f" or targets.dtype.kind not in "iu":
+    if log_probs.dtype.kind not in "fV" or targets.dtype.kind not in "iu":
         raise DtypeError(
             f"{name}: log_probs are {sig(log_probs)}, targets {sig(targets)}: expected floats and integers"
         )

@@ -192,7 +192,7 @@ def _open(args: Sequence[Any], argnums: int | Sequence[int]):
         def fresh(value: Any) -> Tensor:
             nonlocal outer
             tensor = asarray(value)
-            if tensor.dtype.kind not in "fc":
+            if tensor.dtype.kind not in "fcV":
                 raise DtypeError(f"cannot differentiate with respect to {sig(tensor)}: not of a floating dtype")
             if tensor.node is not None:
                 outer = True

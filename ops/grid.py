@@ -47,7 +47,7 @@ def affine_grid(theta: Array, size: Sequence[int], align_corners: bool = False) 
         steps = be.arange(n, dtype=theta.dtype)
         lines.append(steps * (2 / max(n - 1, 1)) - (n > 1) if align_corners else (steps * 2 + (1 - n)) / n)
     places = [*reversed(be.meshgrid(*lines, indexing="ij")), be.ones(sizes, dtype=theta.dtype)]
-    base = be.stack(places, axis=-1).reshape(1, prod(sizes), axes + 1)
+    base = be.stack(places, axis=-1).reshape(1, prod(sizes), axes + 1).astype(theta.dtype, copy=False)
     return matmul(base, permute_dims(theta, (0, 2, 1))).reshape((size[0], *sizes, axes))
 
 

@@ -72,7 +72,7 @@ def check_reduction(name: str, reduction: str, options: tuple[str, ...] = ("mean
 def compared(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Prediction and target as operands: floating, of the same shape or at least with a warning."""
     input, target = operand(input), operand(target)
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in "fcV":
         raise DtypeError(f"{name}: the prediction is {sig(input)}; it must be of a floating dtype")
     if input.shape != target.shape:
         what = f"{name}: prediction {sig(input)} and target {sig(target)}"

@@ -196,7 +196,7 @@ SPECIAL: dict[str, Any] = {
     "contiguous": lambda x: x,
     "dim": lambda x: x.ndim,
     "numel": lambda x: x.array.size,
-    "is_floating_point": lambda x: x.dtype.kind == "f",
+    "is_floating_point": lambda x: x.dtype.kind in "fV",
     "element_size": lambda x: x.itemsize,
     "size": property(_size),
     "T": property(lambda x: ops.permute_dims(x, tuple(range(x.ndim))[::-1]), doc="The axes in reverse order."),

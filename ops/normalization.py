@@ -64,7 +64,7 @@ def _standardize_relu(input, weight, bias, residual, mean_, centered, var, *, ax
 
 
 def _floating(name: str, input: Any) -> None:
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in "fcV":
         raise DtypeError(f"{name}: input is {sig(input)}, it must be of a floating dtype")
 
 
@@ -78,6 +78,8 @@ def _check_per_channel(name: str, channels: int, **given: Any) -> None:
 def _statistics(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
     """Mean, what remains without it (or None), and its mean square, as arrays."""
     array = raw(x)
+    if array.dtype.itemsize == 2:
+        array = array.astype("float32")
     return backends.backend_of(array).mean_and_variance(array, axis)
 
 
@@ -243,7 +245,8 @@ def rms_norm(
     Source: Zhang & Sennrich, Root mean square layer normalization, NeurIPS 2019.
     """
     axis = _last_axes("rms_norm", input, normalized_shape, weight=weight)
-    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    if eps is None:
+        eps = float(np.finfo("float32" if input.dtype.kind == "V" else input.dtype).eps)
     return _standardize(input, weight, None, None, None, None, axis=axis, eps=eps, center=False, shape=None)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph import backends
+from tensorgraph.array_api import result_type
 from tensorgraph.creation import asarray
 from tensorgraph.errors import ArgumentError, DtypeError, ShapeError
 from tensorgraph.generator import Generator, generator_for
@@ -61,7 +62,7 @@ def _sizes(what: str, size: Any) -> tuple[int, ...]:
 
 def _floating(what: str, dtype: Any) -> np.dtype:
     found = backends.check_dtype(dtype) or np.dtype("float32")
-    if found.kind != "f":
+    if found.kind not in "fV":
         raise DtypeError(f"{what}: needs a floating dtype, got {found}")
     return found
 
@@ -79,11 +80,17 @@ def _noise(what: str, kind: str, parameters: tuple, size: Any, dtype: Any, devic
     """Draws of one kind, in `size` or the shape that the parameters broadcast to, in their dtype, on their device."""
     arrays = [p for p in parameters if hasattr(p, "shape")]
     if dtype is None:
-        floats = [p.dtype for p in arrays if p.dtype.kind == "f"]
-        dtype = np.result_type(*floats) if floats else None
+        floats = [p.dtype for p in arrays if p.dtype.kind in "fV"]
+        dtype = result_type(*floats) if floats else None
     shape = common_shape(what, *(p.shape for p in arrays)) if size is None else _sizes(what, size)
     stream = generator_for(generator, device or _device(*arrays), what).stream
-    return Tensor(getattr(stream, kind)(shape, _floating(what, dtype)))
+    found = _floating(what, dtype)
+    if found.kind == "V":  # bfloat16 is rounded from float32
+        drawn = getattr(stream, kind)(shape, np.dtype("float32"))
+        if kind == "uniform":  # downwards: 1 must stay impossible
+            drawn = backends.backend_of(drawn).floor(drawn * 2.0**8) * 2.0**-8
+        return Tensor(drawn.astype(found))
+    return Tensor(getattr(stream, kind)(shape, found))
 
 
 # ---- continuous ----------------------------------------------------------------------------------------------------
@@ -331,10 +338,14 @@ _dropout.vjp(x=lambda g, mask: g * mask)
 
 def _mask(what: str, x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
     """1 / (1 - p) with probability 1 - p, else 0; a plain 0 for p = 1."""
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in "fcV":
         raise DtypeError(f"{what}: x is {x.dtype}, needs a floating dtype")
     stream = generator_for(generator, _device(x), what).stream
-    return stream.mask(shape, 1 - p, np.finfo(x.dtype).dtype) if p < 1 else 0
+    if p == 1:
+        return 0
+    if x.dtype.kind == "V":  # bfloat16 is rounded from float32
+        return stream.mask(shape, 1 - p, np.dtype("float32")).astype(x.dtype)
+    return stream.mask(shape, 1 - p, np.finfo(x.dtype).dtype)
 
 
 def _keeps_all(what: str, p: float, training: bool) -> bool:
@@ -410,4 +421,5 @@ def _to_selu_limit(x: Any, mask: Any, p: float) -> Any:
     keep = 1 - p
     scale = (keep * (1 + p * _SELU_LIMIT**2)) ** -0.5
     shift = _SELU_LIMIT * scale * keep
-    return _dropout(x, mask * (scale * keep)) + (1 - mask) * shift
+    kept, rest = (part.astype(x.dtype, copy=False) for part in (mask * (scale * keep), (1 - mask) * shift))
+    return _dropout(x, kept) + rest

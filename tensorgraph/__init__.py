@@ -121,11 +121,17 @@ unbind = unstack
 mm = matmul
 
 if TYPE_CHECKING:
+    from numpy import dtype as _dtype
+
     from tensorgraph import nn
+
+    bfloat16: _dtype
 else:
 
     def __getattr__(name):
-        """`tensorgraph.nn`, imported when it is first asked for."""
+        """`tensorgraph.nn` and `tensorgraph.bfloat16`, which are imported when they are first asked for."""
+        if name == "bfloat16":
+            return backends.bfloat16()
         if name != "nn":
             raise AttributeError(f"module 'tensorgraph' has no attribute {name!r}")
         return _import_module("tensorgraph.nn")

@@ -25,9 +25,9 @@ _KINDS = {
     "signed integer": "i",
     "unsigned integer": "u",
     "integral": "iu",
-    "real floating": "f",
+    "real floating": "fV",  # V: bfloat16
     "complex floating": "c",
-    "numeric": "iufc",
+    "numeric": "iufcV",
 }
 
 
@@ -55,12 +55,14 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
     weak = [v for v in arrays_and_dtypes if isinstance(v, (bool, int, float, complex))]
     if not strong:
         raise ArgumentError("result_type: needs at least one array or dtype")
-    floats = [d for d in strong if d.kind in "fc"]
+    floats = [d for d in strong if d.kind in "fcV"]
+    if len({d.kind for d in floats}) > 1:  # bfloat16 and another: what holds both
+        floats = [np.dtype("float32") if d.kind == "V" else d for d in floats] + [np.dtype("float32")]
     found = np.result_type(*(floats or strong))
     for value in weak:
         if isinstance(value, complex) and found.kind != "c":
             found = np.dtype("complex128" if found == np.float64 else "complex64")
-        elif isinstance(value, float) and found.kind not in "fc":
+        elif isinstance(value, float) and found.kind not in "fcV":
             found = np.dtype("float32")
         elif isinstance(value, int) and not isinstance(value, bool) and found.kind == "b":
             found = np.dtype("int64")
@@ -97,9 +99,14 @@ class iinfo_object:
 def finfo(type: Any, /) -> finfo_object:
     """Limits of a floating or complex dtype, or of an array's."""
     dtype = np.dtype(_dtype(type))
-    if dtype.kind not in "fc":
+    if dtype.name == "bfloat16":
+        import ml_dtypes
+
+        info: Any = ml_dtypes.finfo(dtype)
+    elif dtype.kind in "fc":
+        info = np.finfo(dtype)
+    else:
         raise DtypeError(f"finfo: {dtype} is no floating dtype")
-    info: Any = np.finfo(dtype)
     return finfo_object(
         int(info.bits), float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), info.dtype
     )

@@ -10,6 +10,7 @@ import functools
 from contextvars import ContextVar
 from typing import Any
 
+from tensorgraph.backends import bfloat16
 from tensorgraph.errors import DtypeError
 from tensorgraph.mode import _Switch
 
@@ -47,10 +48,11 @@ class autocast(_Switch):
     any other: parameters stay float32, and their gradients arrive in float32. float64 is left alone. The backward pass
     belongs outside the block: it follows the dtypes of the forward pass by itself.
 
-    float16 holds numbers from 6e-8 to 65504 and so needs `nn.optim.GradScaler`. Products are accumulated in float32. On
-    the CPU it is there to try things out: NumPy has no fast half precision. `enabled=False` undoes an outer block.
+    float16 holds numbers from 6e-8 to 65504 and so needs `nn.optim.GradScaler`; bfloat16 has the range of float32 with
+    8 bits of precision, and needs none. Products are accumulated in float32. On the CPU they are there to try things
+    out: NumPy has no fast half precision. `enabled=False` undoes an outer block.
 
-    Raises DtypeError: bfloat16, which NumPy does not have; any other dtype.
+    Raises DtypeError: any other dtype. MissingPackageError: bfloat16 without the package ml_dtypes.
     Source: Micikevicius et al., Mixed precision training, ICLR 2018.
 
     >>> import tensorgraph as tg
@@ -67,12 +69,12 @@ class autocast(_Switch):
     def __init__(self, dtype: Any = "float16", enabled: bool = True):
         name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
         if name == "bfloat16":
+            bfloat16()
+        elif name != "float16":
             raise DtypeError(
-                "autocast: NumPy has no bfloat16",
-                hint='autocast("float16") with nn.optim.GradScaler, or float32 without autocast',
+                f"autocast: {dtype!r} is no half precision", hint='autocast("float16") or autocast("bfloat16")'
             )
-        if name != "float16":
-            raise DtypeError(f"autocast: {dtype!r} is no half precision", hint='autocast("float16")')
+        self._name = name
         super().__init__(name if enabled else None)  # pyright: ignore[reportArgumentType]
 
     def __enter__(self) -> autocast:
@@ -87,11 +89,11 @@ class autocast(_Switch):
     def __call__(self, function: Any) -> Any:
         if not callable(function):
             raise TypeError(f"autocast() decorates a function or opens a `with` block, got {function!r}")
-        enabled = self._value is not None
+        dtype, enabled = self._name, self._value is not None
 
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
-            with autocast(enabled=enabled):
+            with autocast(dtype, enabled):
                 return function(*args, **kwargs)
 
         return inside

@@ -45,6 +45,9 @@ _SOLE = _count_of_one_local()
 Watch: TypeAlias = Callable[[Node, Any, Callable | None], Callable | None]
 """Gets a node, the gradient that arrived there and the pull that is to run (None for a leaf); returns what runs."""
 
+widen: Callable[[Any, Any, tuple], tuple[Any, tuple]] | None = None
+"""makes of a plan, a gradient and saved values what its rules compute with; for bfloat16 (brainfloat.py)"""
+
 watch: Watch | None = None
 """Set by diagnostics/observe.py as long as somebody observes; asked once per pass."""
 
@@ -232,6 +235,8 @@ def steps(
             saved = _recover(node)
         if writes.latest > serial:
             writes.check(node, saved)
+        if widen is not None and not create_graph:
+            g, saved = widen(plan, g, saved)
         try:
             gradients = pull(g, plan.lift(node, saved) if create_graph else saved)  # pyright: ignore[reportOptionalCall]
         except Exception as error:

@@ -62,7 +62,7 @@ def _array(data: Any, dtype: Any, device: str | None, copy: bool | None) -> Any:
         device = backends.get_default_device()
     source = backends.ARRAYS.get(type(data))
     if source is not None:
-        _check_numbers(data)
+        _check_numbers(data, type(data))
         if device is None:
             array = data if dtype is None else data.astype(dtype, copy=False)
             return source.copy(array) if copy and array is data else array
@@ -76,9 +76,12 @@ def _array(data: Any, dtype: Any, device: str | None, copy: bool | None) -> Any:
     return target.copy(array) if copy and array is host else array
 
 
-def _check_numbers(data: Any) -> None:
-    if data.dtype.kind not in "fciub":
-        raise DtypeError(f"tensor: {type(data).__name__} of dtype {data.dtype} holds no numbers")
+def _check_numbers(data: Any, given: type) -> None:
+    if data.dtype.kind in "fciub":
+        return
+    if data.dtype.name != "bfloat16":
+        raise DtypeError(f"tensor: {given.__name__} of dtype {data.dtype} holds no numbers")
+    backends.bfloat16()  # operations learn of it
 
 
 def _from_python(data: Any, dtype: Any) -> np.ndarray:
@@ -96,8 +99,7 @@ def _from_python(data: Any, dtype: Any) -> np.ndarray:
         host = np.asarray(data)
     except ValueError as error:
         raise ShapeError(f"tensor: {error}", hint="rows of a nested list must have equal lengths") from None
-    if host.dtype.kind not in "fciub":
-        raise DtypeError(f"tensor: {type(data).__name__} of dtype {host.dtype} holds no numbers")
+    _check_numbers(host, type(data))
     if dtype is None and isinstance(data, (float, complex, list, tuple)) and not isinstance(data, np.generic):
         host = host.astype(
             {"float64": "float32", "complex128": "complex64"}.get(host.dtype.name, host.dtype), copy=False

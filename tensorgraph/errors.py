@@ -163,7 +163,7 @@ class BroadcastWarning(UserWarning):
     """A prediction and a target of different shapes were broadcast against each other, which is rarely meant."""
 
 
-_SHORT_KIND = {"f": "f", "i": "i", "u": "u", "c": "c", "b": "bool"}
+_SHORT_KIND = {"f": "f", "i": "i", "u": "u", "c": "c", "b": "bool", "V": "bf"}
 
 
 def sig(a: Any) -> str:

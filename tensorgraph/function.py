@@ -144,7 +144,7 @@ def _record(cls, ctx: Context, args, inputs, nodes, outputs) -> tuple[Tensor, ..
     if not several:
         return (outputs[0] if id(outputs[0]) in ctx._no_grad else Tensor(arrays[0], node),)
     return tuple(
-        Tensor(a) if id(y) in ctx._no_grad or y.dtype.kind not in "fc" else pick(node, i, len(arrays), a)
+        Tensor(a) if id(y) in ctx._no_grad or y.dtype.kind not in "fcV" else pick(node, i, len(arrays), a)
         for i, (a, y) in enumerate(zip(arrays, outputs, strict=True))
     )
 

@@ -33,6 +33,10 @@ fusables: dict[str, Callable] = {}
 """Every fusable operation by name, for the tests that compare kernels with definitions."""
 
 
+rounded: Callable[[Callable], Callable] | None = None
+"""wraps a kernel once bfloat16 is used (brainfloat.py)"""
+
+
 def fusable(definition: F) -> F:
     """Lets backends give `definition(*arrays, **static)` a fast kernel under its name.
 
@@ -57,6 +61,8 @@ def fusable(definition: F) -> F:
         kernel = None if be is None else be.kernel(name)
         if be is None or kernel is None:
             return definition(*arrays, **static)
+        if rounded is not None:
+            kernel = rounded(kernel)
         records, scope = here()
         parents = tuple([n for n in nodes if n is not None]) if records else ()
         wanted = tuple([n is not None for n in nodes]) if parents else (False,) * len(nodes)

@@ -70,6 +70,9 @@ registry: dict[str, Operation] = {}
 functions: weakref.WeakSet = weakref.WeakSet()
 """the functions of all operations, also those of users"""
 
+on_made: Callable[[Any], None] | None = None
+"""called with the function of every new operation; brainfloat.py takes its place once bfloat16 is used"""
+
 on_new: Callable[[Any], None] = functions.add
 """called with the function of every new operation; diagnostics/observe.py takes its place while somebody observes"""
 
@@ -258,7 +261,7 @@ class Operation:
             yield f"    if y_dtype is F64 or y_dtype is C128: y, y_dtype = settle(be, y, ({inputs}))"
             yield from self._branches(self.differentiable, (), "    ", self._record)
         elif self.differentiable:
-            yield "    if y_dtype.kind in 'fc':"
+            yield "    if y_dtype.kind in 'fcV':"
             yield from self._branches(self.differentiable, (), "        ", self._record)
         yield f"    return Tensor(y){extra}"
 
@@ -417,6 +420,8 @@ def _make(operation: Operation) -> Op[...]:
     function.macs = macs
     function.source = operation.source
     on_new(function)
+    if on_made is not None:
+        on_made(function)
     if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
     return function
@@ -558,7 +563,9 @@ def pick(bundle: Node, i: int, n: int, y: Any) -> Tensor:
 
 def spread(bundle: Node, results: tuple) -> tuple[Tensor, ...]:
     """The results of a node with several of them; those that are no floats carry no gradient."""
-    return tuple(pick(bundle, i, len(results), y) if y.dtype.kind in "fc" else Tensor(y) for i, y in enumerate(results))
+    return tuple(
+        pick(bundle, i, len(results), y) if y.dtype.kind in "fcV" else Tensor(y) for i, y in enumerate(results)
+    )
 
 
 # ---- what the generated code calls ---------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ class Pieces:
         be = backend_of(self.pieces[0][0])
         return be.lay(self.pieces, total if in_place else be.asarray(total).copy(order="K"), empty=False)
 
+    def astype(self, dtype: Any) -> Pieces:
+        """The same pieces in another dtype."""
+        self.pieces, self.dtype = [(values.astype(dtype), index) for values, index in self.pieces], dtype
+        return self
+
     def __add__(self, other: Any) -> Any:
         return self.dense() + other
 

@@ -98,7 +98,10 @@ class Tensor(_Methods):
     def __repr__(self) -> str:
         be = backends.backend_of(self.array)
         if be.has_values:
-            values = np.array2string(be.to_host(self.array), separator=", ", prefix="tensor(", threshold=200)
+            host = be.to_host(self.array)
+            if host.dtype.kind == "V":  # bfloat16, of which NumPy does not know that it is a float
+                host = host.astype(np.float32)
+            values = np.array2string(host, separator=", ", prefix="tensor(", threshold=200)
         else:
             values = f"..., shape={self.shape}"
         parts = [values, f"dtype={self.dtype}"]
@@ -318,7 +321,7 @@ def _unpickle(kind: type[Tensor], host: np.ndarray, device: str, requires_grad: 
 def leaf_node(tensor: Tensor) -> Node:
     """A node for a tensor that asks for a gradient and was made by no recorded operation."""
     array = tensor.array
-    if array.dtype.kind not in "fc":
+    if array.dtype.kind not in "fcV":
         raise GraphError(
             f"requires_grad: {sig(array)} is not of a floating dtype; only those have gradients",
             hint="t.astype(tensorgraph.float32), or write 1.0 instead of 1",

@@ -181,7 +181,7 @@ class MultiheadAttention(Module):
             mask = mask.reshape((-1, self.num_heads, length, size) if mask.ndim == 3 else (1, 1, length, size))
         masks = [m for m in (padding, mask) if m is not None]
         for m in masks:
-            if m.dtype.kind not in "bf":
+            if m.dtype.kind not in "bfV":
                 raise DtypeError(f"{name}: a mask is {sig(m)}, expected booleans or floats")
         if not masks:
             return None

@@ -137,6 +137,13 @@ def admit(value: Any, tensor: bool, op: str, operand: str) -> tuple[Any, bool]:
     )
 
 
+def bfloat16() -> np.dtype:
+    """The dtype, which needs the package ml_dtypes. Raises MissingPackageError."""
+    from tensorgraph.brainfloat import bfloat16
+
+    return bfloat16()
+
+
 def check_dtype(dtype: Any) -> np.dtype | None:
     """A dtype from whatever names one: a NumPy dtype or type, Python's float/int/bool/complex, a string.
 
@@ -151,11 +158,15 @@ def check_dtype(dtype: Any) -> np.dtype | None:
     try:
         found = np.dtype(dtype)
     except TypeError:
+        if dtype == "bfloat16":
+            return bfloat16()
         hint = "tensorgraph.float32, .float64, .int64, .bool, ..."
         if isinstance(dtype, str):
             hint += '; a device is "cpu", "cuda", "cuda:1" or "meta"'
         raise DtypeError(f"unknown dtype {dtype!r}", hint=hint) from None
     if found.kind not in "fciub":
+        if "bfloat16" in (found.name, getattr(dtype, "__name__", "")):
+            return bfloat16()
         raise DtypeError(f"dtype {found} holds no numbers")
     return found
 

@@ -34,6 +34,9 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
     xp: Any
     array_type: type
     name: str
+    half_products = False
+    """whether products of half precision are best left to the library, which accumulates them in float32"""
+
     captures = False
     """whether a step gains by being a graph that is launched again (capture.py)"""
     has_values = True

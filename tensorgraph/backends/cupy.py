@@ -27,7 +27,7 @@ class CupyBackend(CudaKernels, Backend):
     """Arrays of CuPy in the memory of a GPU."""
 
     name = "cuda"
-    captures = True
+    half_products = captures = True
 
     def __init__(self, cupy: Any):
         super().__init__()

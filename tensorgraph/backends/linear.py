@@ -22,10 +22,11 @@ class Linear:
     """Matrix products of every rank."""
 
     xp: Any
+    half_products: bool
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Product of a (..., n, k) and b (..., k, m); operands of one axis as in NumPy. Raises ValueError."""
-        if a.dtype == HALF and b.dtype == HALF:
+        if a.dtype == HALF and b.dtype == HALF and not self.half_products:
             return self.matmul(a.astype(FLOAT), b.astype(FLOAT)).astype(HALF)
         if b.ndim <= 2:
             if 0 < a.ndim <= 2 and b.ndim:

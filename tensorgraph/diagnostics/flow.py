@@ -40,7 +40,7 @@ class Size:
     def of(cls, g: Any) -> Size | None:
         """None for what is no array."""
         parts = [np.asarray(host(a)) for a in arrays_in(g)]
-        parts = [a for a in parts if a.dtype.kind in "fc"]
+        parts = [a for a in parts if a.dtype.kind in "fcV"]
         if not parts:
             return None
         n = sum(a.size for a in parts)

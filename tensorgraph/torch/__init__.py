@@ -17,6 +17,7 @@ from tensorgraph import finfo, get_rng_state, iinfo, is_grad_enabled, manual_see
 from tensorgraph.torch import functions as _functions
 from tensorgraph.torch import meanings as _meanings
 from tensorgraph.torch import methods as _methods
+from tensorgraph.torch import kinds as _kinds
 from tensorgraph.torch.doorway import doorway as _doorway
 from tensorgraph.torch.doorway import inner as _inner
 
@@ -45,7 +46,7 @@ strided = "strided"
 contiguous_format = channels_last = preserve_format = None
 __version__ = version.__version__
 
-__getattr__ = _doorway(
+_missing = _doorway(
     __name__,
     {
         "compile": "leave it out: the model runs as it is",
@@ -62,3 +63,13 @@ __getattr__ = _doorway(
         "view_as_complex": "a + 1j * b",
     },
 )
+
+
+def __getattr__(name):
+    """`torch.bfloat16`, for which a package is imported; and what is said of names that are not here."""
+    if name != "bfloat16":
+        return _missing(name)
+    try:
+        return _tg.bfloat16
+    except _tg.MissingPackageError:
+        return _kinds.bfloat16

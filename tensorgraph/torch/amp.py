@@ -23,14 +23,20 @@ def _usable(what: str, device_type: Any, enabled: bool) -> bool:
 
 
 class autocast(tg.autocast):
-    """Products in float16. bfloat16, the default on the CPU, is computed in float32: NumPy does not have it."""
+    """Products in half precision: float16 on a GPU unless said, bfloat16 on the CPU, where ml_dtypes is installed."""
 
     def __init__(self, device_type: Any = "cuda", dtype: Any = None, enabled: bool = True, cache_enabled: Any = None):
         if isinstance(device_type, bool):  # torch.cuda.amp.autocast(enabled)
             device_type, enabled = "cuda", device_type
-        half = str(device_type) != "cpu" if dtype is None else "bfloat16" not in str(dtype)
-        enabled = half and _usable("autocast", device_type, enabled)
-        super().__init__(dtype if half and dtype is not None else "float16", enabled)
+        enabled = _usable("autocast", device_type, enabled)
+        if dtype is None:
+            dtype = "float16"
+            if enabled and str(device_type) == "cpu":
+                try:
+                    dtype = tg.bfloat16
+                except tg.MissingPackageError:
+                    enabled = False
+        super().__init__(dtype, enabled)
 
 
 class GradScaler(optim.GradScaler):

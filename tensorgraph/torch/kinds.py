@@ -14,7 +14,7 @@ import numpy as np
 import tensorgraph as tg
 
 __all__ = [
-    "bfloat16", "bool", "BoolTensor", "ByteTensor", "cdouble", "cfloat", "CharTensor", "complex128", "complex64",
+    "bool", "BoolTensor", "ByteTensor", "cdouble", "cfloat", "CharTensor", "complex128", "complex64",
     "device", "double", "DoubleTensor", "dtype", "float", "float16", "float32", "float64", "FloatTensor", "half",
     "HalfTensor", "int", "int16", "int32", "int64", "int8", "IntTensor", "long", "LongTensor", "short",
     "ShortTensor", "Size", "Tensor", "uint8",
@@ -41,7 +41,7 @@ cfloat, cdouble = complex64, complex128
 
 
 class bfloat16:
-    """A name for programs that choose among dtypes; NumPy has no such dtype, and no tensor can be of it."""
+    """`torch.bfloat16` where the package ml_dtypes is missing: programs may name it, to use it is an error."""
 
 
 class Size(tuple):

@@ -272,10 +272,6 @@ def _stride(x: Any, dim: Any = None) -> Any:
     return strides if dim is None else strides[dim]
 
 
-def _bfloat16(x: Any) -> Any:
-    raise tg.DtypeError("bfloat16: NumPy has no such dtype", hint="x.float() or x.half()")
-
-
 def _device(x: Any) -> kinds.device:
     """Where x lives."""
     name = _plain_device(x)
@@ -296,7 +292,7 @@ ADDED: dict[str, Any] = {
     "byte": lambda x: x.to(dtype="uint8"),
     "char": lambda x: x.to(dtype="int8"),
     "short": lambda x: x.to(dtype="int16"),
-    "bfloat16": _bfloat16,
+    "bfloat16": lambda x: x.to(dtype="bfloat16"),
     "new": _new,
     "new_tensor": _new_tensor,
     "new_full": _new_full,
