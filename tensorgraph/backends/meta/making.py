@@ -41,12 +41,12 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> MetaArray:
 
 @rule
 def zeros_like(x: MetaArray, dtype: Any = None, shape: Any = None) -> MetaArray:
-    return like(x, dtype) if shape is None else new(shape_of(shape), dtype or x.dtype)
+    return like(x, dtype, shape)
 
 
 @rule
-def full_like(x: MetaArray, fill_value: Any, dtype: Any = None) -> MetaArray:
-    return like(x, dtype)
+def full_like(x: MetaArray, fill_value: Any, dtype: Any = None, shape: Any = None) -> MetaArray:
+    return like(x, dtype, shape)
 
 
 @rule

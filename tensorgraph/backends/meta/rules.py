@@ -26,10 +26,11 @@ def rule(function: Callable) -> Callable:
     return function
 
 
-def like(x: MetaArray, dtype: Any = None) -> MetaArray:
-    """A new array of the shape of x, in its order in memory."""
+def like(x: MetaArray, dtype: Any = None, shape: Any = None) -> MetaArray:
+    """A new array of the shape of x, or of another one with as many axes, in its order in memory."""
     dtype = x.dtype if dtype is None else np.dtype(dtype)
-    return new(x.shape, dtype, k_strides(x.shape, [x.lay], dtype.itemsize))
+    shape = x.shape if shape is None else shape_of(shape)
+    return new(shape, dtype, k_strides(shape, [x.lay], dtype.itemsize) if len(shape) == x.ndim else None)
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
