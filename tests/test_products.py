@@ -30,7 +30,8 @@ LAYOUTS = ["plain", "transposed", "columns of a wider matrix", "every second row
 def any_size(monkeypatch):
     """Kernels for the smallest products too."""
     monkeypatch.setattr(fast, "ENOUGH", 0)
-    monkeypatch.setattr(products, "WORTH", 0)
+    for name in ("WORTH", "TRANSPOSED", "OUTER"):
+        monkeypatch.setattr(products, name, 0)
     products.way.cache_clear()
     yield
     products.way.cache_clear()

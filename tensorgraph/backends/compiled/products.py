@@ -25,10 +25,10 @@ FEW = 12
 """Rows of the left factor up to which a right one that lies transposed is transposed."""
 PERIOD = 1 << 10
 """Numbers after which addresses fall on the same lines of the first cache."""
-WORTH = 1 << 20
-"""Products of numbers from which one thread beats BLAS if neither factor has to be transposed."""
-TALL, BROAD = 14, 32
-"""Rows and columns of which a piece has a multiple: whole tiles, and panels of the widest vectors."""
+WORTH, TRANSPOSED, OUTER = 1 << 20, 1 << 18, 1 << 15
+"""Products of numbers from which a kernel beats BLAS: on one thread, with a transposed right factor, of two vectors."""
+ROWS, COLUMNS = 4, 32
+"""Of which a piece has a multiple: panels are as wide as two of the widest vectors."""
 
 _local = threading.local()
 
@@ -60,28 +60,23 @@ def way(a: tuple, a_strides: tuple, b: tuple, b_strides: tuple, starts: bool, pi
     b_turned, b_row = _lies(b, b_strides)
     if not (a_row and b_row and k) or m < 2 or n < 2 or (b_turned and not a_turned and m <= 4):
         return None
-    if m * n * k < WORTH and pieces == 1 and not b_turned:
+    if m * n * k < (OUTER if k == 1 else TRANSPOSED if b_turned else WORTH if pieces == 1 else TRANSPOSED):
         return None
     out_row = n
     turned = b_turned and not a_turned and FEW < m < 256
     if turned:
         m, n, a_row, b_row = n, m, b_row, a_row
-    left = 1 if a_turned else 2 if a_row % PERIOD == 0 and n >= 2 * BROAD else 0
+    left = 1 if a_turned else 2 if a_row % PERIOD == 0 and n >= 2 * COLUMNS else 0
     right = 2 if b_turned else 1 if m > MANY else 0
     words = m, n, k, out_row, 0, a_row, b_row, left, right, int(turned)
     down, across = (1, out_row) if turned else (out_row, 1)
     start_down, start_across = (starts, 0) if turned else (0, starts)
-    if m >= n or m >= TALL * pieces * 4:
-        place, size, moves = 5, _share(m, pieces, TALL), (down, start_down, 1 if left == 1 else a_row, 0)
-        pieces = -(-m // size)
+    if m >= n:
+        place, units, multiple, moves = 5, m, ROWS, (down, start_down, 1 if left == 1 else a_row, 0)
     else:
-        place, size, moves = 6, _share(n, pieces, BROAD), (across, start_across, 0, b_row if right == 2 else 1)
-        pieces = -(-n // size)
-    return Way(turned, words, pieces, place, size, (*(4 * size * move for move in moves), SCRATCH))
-
-
-def _share(size: int, pieces: int, multiple: int) -> int:
-    return min(size, -(-size // (pieces * multiple)) * multiple)
+        place, units, multiple, moves = 6, n, COLUMNS, (across, start_across, 0, b_row if right == 2 else 1)
+    size = -(-units // (pieces * multiple)) * multiple
+    return Way(turned, words, -(-units // size), place, size, (*(4 * size * move for move in moves), SCRATCH))
 
 
 def _lies(shape: tuple, strides: tuple) -> tuple[bool, int]:

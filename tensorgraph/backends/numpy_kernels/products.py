@@ -16,12 +16,11 @@ from tensorgraph.backends.linear import Linear
 from tensorgraph.backends.numpy_kernels import blas, threads
 from tensorgraph.mode import kernels_allowed
 
-ENOUGH = 1 << 18
+ENOUGH = 1 << 15
 """Products of numbers from which compiled kernels are asked for."""
 SMALL = 2.5e5
 """Products of numbers up to which BLAS uses one thread of its own accord."""
 SINGLE = np.dtype("float32")
-BROAD = {SINGLE, np.dtype("float64")}
 PACE = 100.0
 """Floating point operations a nanosecond: a guess, to tell what is worth a second thread."""
 
@@ -31,13 +30,10 @@ class FastLinear(Linear):
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Product of a (..., n, k) and b (..., k, m); operands of one axis as in NumPy. Raises ValueError."""
-        if b.ndim == 2 and a.ndim >= 2:
-            if a.size * b.shape[1] >= ENOUGH:
-                y = _product(a, b, None)
-                if y is not None:
-                    return y
-            if a.ndim == 2 and a.shape[1] == len(b) == 1 and a.dtype is b.dtype and a.dtype in BROAD:
-                return np.multiply(a, b)  # which BLAS takes several times as long for
+        if b.ndim == 2 and a.ndim >= 2 and a.size * b.shape[1] >= ENOUGH:
+            y = _product(a, b, None)
+            if y is not None:
+                return y
         return super().matmul(a, b)
 
     def affine(self, a: Any, b: Any, bias: Any) -> Any:
