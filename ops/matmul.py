@@ -128,18 +128,18 @@ def _linear(be, x: Array, weight: Array, bias: Array = None):
 @op(broadcasts=True)
 def _linear_relu(be, x: Array, weight: Array, bias: Array = None):
     """relu of `_linear`, computed where that lies."""
-    y = _affine(be, x, weight, bias)
-    return be.relu(y, out=y)
+    return _affine(be, x, weight, bias, rectify=True)
 
 
-def _affine(be: Any, x: Any, weight: Any, bias: Any) -> Any:
+def _affine(be: Any, x: Any, weight: Any, bias: Any, rectify: bool = False) -> Any:
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise _unfit(x, weight)
     if bias is None:
-        return be.matmul(x, weight.T)
+        y = be.matmul(x, weight.T)
+        return be.relu(y, out=y) if rectify else y
     if bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: weight gives {weight.shape[0]} features, bias is {sig(bias)}")
-    return be.affine(x, weight.T, bias)
+    return be.affine(x, weight.T, bias, rectify)
 
 
 def _unfit(x, weight) -> ShapeError:

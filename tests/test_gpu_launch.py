@@ -205,26 +205,22 @@ def test_moments_keep_their_digits(rng):
     np.testing.assert_allclose(var.ravel(), x.var(axis=(0, 2, 3), dtype=np.float64), rtol=1e-6)
 
 
+@forms
 @pytest.mark.parametrize("with_residual", [False, True])
-def test_normalisation_with_a_rectifier(with_residual, rng):
-    x, more = rng.standard_normal((2, 4, 3, 5, 6))
-    w, b = rng.uniform(0.5, 2, (2, 3))
-    how = dict(axis=(0, 2, 3), eps=1e-5, shape=(1, 3, 1, 1))
-    g = rng.standard_normal(x.shape)
-    device = [on_device(a) for a in (x, w, b)] + [on_device(more) if with_residual else None]
-    wanted = (True, True, True, with_residual, False, False, False)
-    y, pullback = channels.standardize_relu(cuda, *device, None, None, None, wanted=wanted, **how)
+def test_normalisation_with_a_rectifier(with_residual, dtype, rng, whole):
+    x, more = rng.standard_normal((2, 4, 3, 5, 6)).astype(dtype)
+    w, b = rng.uniform(0.5, 2, (2, 3)).astype(dtype)
 
-    def plain(x, w, b, more):
-        y = ops.batch_norm(x, None, None, w, b, training=True)
-        return ops.relu(y + more if with_residual else y)
+    def call(x, w, b, more=None):
+        return ops.batch_norm(x, None, None, w, b, training=True, activation="relu", residual=more)
 
-    tensors = [tg.tensor(a, requires_grad=True) for a in (x, w, b, more)]
-    expected = plain(*tensors)
-    expected.backward(tg.tensor(g))
-    np.testing.assert_allclose(cuda.to_host(y), expected.detach().numpy(), rtol=1e-11, atol=1e-11)
-    for got, t in zip(pullback(on_device(g))[: 3 + with_residual], tensors, strict=False):
-        np.testing.assert_allclose(cuda.to_host(got), t.grad.numpy(), rtol=1e-10, atol=1e-10)
+    given = (x, w, b, more) if with_residual else (x, w, b)
+    names = CHANNELS | ({"relu_slope"} if with_residual else set())
+    got, expected = both(lambda: gradients(call, *given), *names)
+    zeros, expected_zeros = (arrays(one[0])[0] == 0 for one in (got, expected))
+    assert (zeros != expected_zeros).sum() == 0 < zeros.sum()
+    for one, other in zip(got, expected, strict=True):
+        agree(one / 8.0, other / 8.0, dtype)
 
 
 # ---- cross-entropy ---------------------------------------------------------------------------------------------------
@@ -299,6 +295,10 @@ def test_bias(dtype, rng, whole):
     x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 4, 5), (7, 5), (7,)))
     got, expected = both(lambda: gradients(ops.linear, x, w, b), "add_bias")
     agree(got, expected, dtype)
+    call = lambda x, w, b: ops.linear(x, w, b, activation="relu")
+    got, expected = both(lambda: gradients(call, x, w, b), "add_bias", "relu_slope")
+    agree(got, expected, dtype)
+    assert 0 < (arrays(got[0])[0] == 0).mean() < 1
     got, used = launches(lambda: cuda.affine(on_device(x), on_device(w.T), on_device(b.astype(np.int64))))
     assert not used  # the sum is of another dtype, perhaps
 

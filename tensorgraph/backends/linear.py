@@ -35,9 +35,10 @@ class Linear:
                 return self.xp.dot(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
         return self.xp.matmul(a, b)
 
-    def affine(self, a: Any, b: Any, bias: Any) -> Any:
-        """a @ b + bias for b (k, m) and bias (m)."""
-        return self.xp.add(self.matmul(a, b), bias)
+    def affine(self, a: Any, b: Any, bias: Any, rectify: bool = False) -> Any:
+        """a @ b + bias for b (k, m) and bias (m); with `rectify` relu of that."""
+        y = self.xp.add(self.matmul(a, b), bias)
+        return self.relu(y, out=y) if rectify else y  # pyright: ignore[reportAttributeAccessIssue]
 
     def contract(self, a: Any, b: Any, a_axes: Labels, b_axes: Labels, y_axes: Labels) -> Any:
         """Sum over products a * b with axes named by labels; each label stands in at least two of a, b and y.

@@ -21,8 +21,12 @@ relu_slope = Kernel(
 )
 add_bias = Kernel(
     "add_bias",
-    "real* y, const real* bias, whole columns, whole size",
-    EACH + "    y[i] = put(get(y[i]) + get(bias[i % columns]));",
+    "real* y, const real* bias, whole columns, int rectify, whole size",
+    EACH
+    + """
+    wide v = get(y[i]) + get(bias[i % columns]);
+    y[i] = put(rectify && v < 0 ? 0 : v);
+""",
 )
 
 SILU = """
@@ -72,12 +76,12 @@ class FastBias(Linear):
 
     takes: Callable[..., bool]
 
-    def affine(self, a: Any, b: Any, bias: Any) -> Any:
-        """a @ b + bias, added where the product lies."""
-        y = self.matmul(a, b)
-        if y.dtype != bias.dtype or not y.flags.c_contiguous or not self.takes(y):
-            return self.xp.add(y, bias)
-        add_bias.over(self, y.size, y, self.xp.ascontiguousarray(bias), bias.size, dtype=y.dtype)
+    def affine(self, a: Any, b: Any, bias: Any, rectify: bool = False) -> Any:
+        """a @ b + bias, or relu of that, computed where the product lies."""
+        if a.dtype != bias.dtype or b.dtype != bias.dtype or not self.takes(a, b, bias):
+            return super().affine(a, b, bias, rectify)
+        y = self.xp.ascontiguousarray(self.matmul(a, b))
+        add_bias.over(self, y.size, y, self.xp.ascontiguousarray(bias), bias.size, rectify, dtype=y.dtype)
         return y
 
 

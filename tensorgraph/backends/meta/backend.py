@@ -107,7 +107,7 @@ class MetaBackend(Backend):
         return places[(*(slice(None),) * axis, slice(k))].copy()
 
     # ---- products ------------------------------------------------------------------------------------------------
-    def affine(self, a: Any, b: Any, bias: Any) -> Any:
+    def affine(self, a: Any, b: Any, bias: Any, rectify: bool = False) -> Any:
         y = self.matmul(a, b)
         return functions.add(y, bias, out=y if y.size and a.size * b.shape[1] > products.SMALL else None)
 

@@ -36,13 +36,13 @@ class FastLinear(Linear):
                 return y
         return super().matmul(a, b)
 
-    def affine(self, a: Any, b: Any, bias: Any) -> Any:
-        """a @ b + bias for b (k, m) and bias (m): the sums start from the bias."""
+    def affine(self, a: Any, b: Any, bias: Any, rectify: bool = False) -> Any:
+        """a @ b + bias for b (k, m) and bias (m): the sums start from the bias. With `rectify` relu of that."""
         if a.ndim >= 2 and a.size * b.shape[1] >= ENOUGH and bias.dtype is b.dtype:
             y = _product(a, b, bias)
             if y is not None:
-                return y
-        return super().affine(a, b, bias)
+                return self.relu(y, out=y) if rectify else y  # pyright: ignore[reportAttributeAccessIssue]
+        return super().affine(a, b, bias, rectify)
 
 
 def _product(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
