@@ -1,7 +1,8 @@
 """Adding rows into a table at an index, where rows may come more than once: the gradient of an embedding.
 
-The index is sorted, and one thread for each number of a row adds up all rows that go to the same place, in their order:
-the result is the same in every run, which adding by atomic operations would not give. Imported by
+The index is sorted and cut into pieces. One thread for each number of a row goes through a piece and adds up the rows
+of each place in their order; a run that goes on in the next pieces leaves its sums there, which a second kernel adds.
+So the result is the same in every run, which adding by atomic operations would not give. Imported by
 `cuda_kernels/__init__.py` only.
 """
 
@@ -13,27 +14,55 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.backends.cuda_kernels.launch import EACH, Kernel
+from tensorgraph.backends.cuda_kernels.launch import EACH, Kernel, wide_dtype
 from tensorgraph.backends.indexing import Indexing
 
 __all__ = ["KERNELS", "FastRows"]
 
+PIECE = 32
+"""Rows of a piece."""
+FIRST = (
+    f"    whole q = i / columns, c = i % columns, first = q * {PIECE}, end = first + {PIECE};\n"
+    + """
+    if (end > number) end = number;
+"""
+)
+"""Number c of a row; piece q, from `first` up to `end`."""
+
 add_rows = Kernel(
     "add_rows",
-    "const long long* order, const long long* places, const real* values, real* out, whole number, whole columns, "
-    "whole size",
+    "const long long* order, const long long* places, const real* values, wide* later, real* out, whole number, "
+    "whole columns, whole size",
     EACH
+    + FIRST
     + """
-    whole p = i / columns, c = i % columns;
-    long long place = places[p];
-    if (p > 0 && places[p - 1] == place) return;
+    for (whole p = first; p < end;) {
+        long long place = places[p];
+        int goes_on = p == first && p > 0 && places[p - 1] == place;
+        wide sum = 0;
+        for (; p < end && places[p] == place; ++p) sum += get(values[order[p] * columns + c]);
+        if (goes_on) later[i] = sum;
+        else out[place * columns + c] = put(get(out[place * columns + c]) + sum);
+    }
+""",
+)
+
+add_later = Kernel(
+    "add_later",
+    "const long long* places, const wide* later, real* out, whole number, whole columns, whole size",
+    EACH
+    + FIRST
+    + f"""
+    long long place = places[end - 1];
+    if (end == number || places[end] != place) return;  /* nothing goes on behind this piece */
+    if (first > 0 && places[first - 1] == place) return;  /* what goes on began before it */
     wide sum = get(out[place * columns + c]);
-    for (; p < number && places[p] == place; ++p) sum += get(values[order[p] * columns + c]);
+    for (; end < number && places[end] == place; end += {PIECE}) sum += later[end / {PIECE} * columns + c];
     out[place * columns + c] = put(sum);
 """,
 )
 
-KERNELS = (add_rows,)
+KERNELS = add_rows, add_later
 
 
 class FastRows(Indexing):
@@ -50,11 +79,12 @@ class FastRows(Indexing):
             return
         places = rows.reshape(-1).astype(np.int64, copy=False) % out.shape[0]  # those counted from behind, too
         order = self.xp.argsort(places, kind="stable")
-        columns = prod(out.shape[1:])
-        add_rows.over(
-            self, values.size, order, places[order], self.xp.ascontiguousarray(values), out, rows.size, columns,
-            dtype=out.dtype,
-        )  # fmt: skip
+        columns, pieces = prod(out.shape[1:]), -(-rows.size // PIECE)
+        places, later = places[order], self.xp.empty((pieces, columns), dtype=wide_dtype(out))
+        given = self.xp.ascontiguousarray(values), later, out, rows.size, columns
+        add_rows.over(self, later.size, order, places, *given, dtype=out.dtype)
+        if pieces > 1:
+            add_later.over(self, later.size, places, *given[1:], dtype=out.dtype)
 
     def _whole_rows(self, out: Any, rows: Any, values: Any) -> bool:
         """Whether there is a row of values for every one that is named."""
