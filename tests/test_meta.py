@@ -126,6 +126,8 @@ def test_results_lie_in_memory_as_numpys_do():
             (np.zeros_like(real), meta.zeros_like(mine)),
             (real.sum(0, keepdims=True), mine.sum(0, keepdims=True)),
         ]
+        wider = [n + 1 for n in real.shape]
+        pairs.append((np.full_like(real, 1, shape=wider), meta.full_like(mine, 1, shape=wider)))
         if other.shape == real.shape:
             pairs += [(real * other, mine * its), (np.concatenate([real, other]), meta.concatenate([mine, its]))]
         for a, b in pairs:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.meta.array import MetaArray, new
-from tensorgraph.backends.meta.layout import as_numpy, k_strides
+from tensorgraph.backends.meta.layout import as_numpy, c_strides, k_strides
 
 __all__ = ["RULES", "like", "rule", "shape_of", "stand_in"]
 
@@ -27,10 +27,16 @@ def rule(function: Callable) -> Callable:
 
 
 def like(x: MetaArray, dtype: Any = None, shape: Any = None) -> MetaArray:
-    """A new array of the shape of x, or of another one with as many axes, in its order in memory."""
+    """A new array of the shape of x, or of another with as many axes, in its order in memory."""
     dtype = x.dtype if dtype is None else np.dtype(dtype)
-    shape = x.shape if shape is None else shape_of(shape)
-    return new(shape, dtype, k_strides(shape, [x.lay], dtype.itemsize) if len(shape) == x.ndim else None)
+    if shape is None:
+        return new(x.shape, dtype, k_strides(x.shape, [x.lay], dtype.itemsize))
+    shape = shape_of(shape)
+    if len(shape) != x.ndim or x.flags.c_contiguous:
+        return new(shape, dtype)
+    order = sorted(range(x.ndim), key=lambda i: -i if x.flags.f_contiguous else -abs(x.strides[i]))
+    steps = c_strides([shape[i] for i in order], dtype.itemsize)
+    return new(shape, dtype, tuple([steps[order.index(i)] for i in range(x.ndim)]))
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
