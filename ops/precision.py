@@ -12,8 +12,8 @@ __all__: list[str] = []
 
 NARROW.update(
     """
-    contract correlate correlate_input correlate_relu gru_cell linear linear_relu lstm lstm_cell matmul rnn_relu_cell
-    rnn_tanh_cell scaled_dot_product_attention
+    contract correlate correlate_input correlate_relu gru gru_cell linear linear_relu lstm lstm_cell matmul
+    rnn rnn_relu_cell rnn_tanh_cell scaled_dot_product_attention
 """.split()
 )
 

@@ -7,7 +7,7 @@ instead of computing them again. May import: the elementwise files, trig, join, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tensorgraph.errors import ShapeError, sig
@@ -32,6 +32,20 @@ def _check(name, x, k, **states):
     for what, state in states.items():
         if not state.ndim or x.shape != (*state.shape[:-1], k * state.shape[-1]):
             raise ShapeError(f"{name}: {what} is {sig(state)}, which does not go with {k} gates {sig(x)}")
+
+
+def _in_order(z, reverse):
+    """What belongs to each step, the step first that is computed first."""
+    return unstack(z)[::-1] if reverse else unstack(z)
+
+
+def _stacked(outputs, reverse):
+    """What the steps made, in the order of time."""
+    return stack(outputs[::-1] if reverse else outputs)
+
+
+def _macs(x_shape, w_ih_shape, w_hh_shape):
+    return math.prod(x_shape[:-1]) * (math.prod(w_ih_shape) + math.prod(w_hh_shape))
 
 
 # ---- long short-term memory ----------------------------------------------------------------------------------------
@@ -82,21 +96,16 @@ def lstm_cell(input: Any, hx: Sequence[Any], w_ih: Any, w_hh: Any, b_ih: Any = N
 
 
 @fusable
-def _lstm(z, w_hh, h, c, *, reverse):
-    """All steps: z (T, N, 4 H) is what the input brings to the gates, h and c (N, H) -> (T + 1, N, H): all h, last c.
-
-    The last c stands where one step more would be: behind all h, or in front of them with `reverse`.
-    """
+def _lstm(x, w_ih, w_hh, b, h, c, *, reverse):
+    """All steps: x (T, N, I), w_ih (4 H, I), w_hh (4 H, H), b (4 H) or None, h and c (N, H) -> h (T, N, H), last c."""
     outputs = []
-    inputs = unstack(z)
-    for x in reversed(inputs) if reverse else inputs:
-        h, c = _lstm_cell(x + linear(h, w_hh), c)[:2]
+    for z in _in_order(linear(x, w_ih, b), reverse):
+        h, c = _lstm_cell(z + linear(h, w_hh), c)[:2]
         outputs.append(h)
-    outputs.append(c)
-    return stack(outputs[::-1] if reverse else outputs)
+    return _stacked(outputs, reverse), c
 
 
-_lstm.macs(lambda z_shape, w_hh_shape: math.prod(z_shape) * w_hh_shape[1])
+_lstm.macs(_macs)
 
 
 # ---- gated recurrent unit ------------------------------------------------------------------------------------------
@@ -146,6 +155,19 @@ def gru_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: 
     return _gru_cell(linear(input, w_ih, b_ih), linear(hx, w_hh, b_hh), hx)[0]
 
 
+@fusable
+def _gru(x, w_ih, w_hh, b_ih, b_hh, h, *, reverse):
+    """All steps: x (T, N, I), w_ih (3 H, I), w_hh (3 H, H), b_ih and b_hh (3 H) or None, h (N, H) -> (T, N, H)."""
+    outputs = []
+    for z in _in_order(linear(x, w_ih, b_ih), reverse):
+        h = _gru_cell(z, linear(h, w_hh, b_hh), h)[0]
+        outputs.append(h)
+    return _stacked(outputs, reverse)
+
+
+_gru.macs(_macs)
+
+
 # ---- plain ---------------------------------------------------------------------------------------------------------
 @explained
 def rnn_tanh_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
@@ -163,35 +185,40 @@ def rnn_relu_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b
     return relu(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))
 
 
+@fusable
+def _rnn(x, w_ih, w_hh, b, h, *, reverse, rectified):
+    """All steps: x (T, N, I), w_ih (H, I), w_hh (H, H), b (H) or None, h (N, H) -> (T, N, H); relu or tanh."""
+    outputs, bend = [], relu if rectified else tanh
+    for z in _in_order(linear(x, w_ih, b), reverse):
+        h = bend(z + linear(h, w_hh))
+        outputs.append(h)
+    return _stacked(outputs, reverse)
+
+
+_rnn.macs(_macs)
+
+
 # ---- a layer -------------------------------------------------------------------------------------------------------
-STEPS: dict[str, Callable[..., tuple]] = {
-    "RNN_TANH": lambda x, r, h: (tanh(x + r),),
-    "RNN_RELU": lambda x, r, h: (relu(x + r),),
-    "LSTM": lambda x, r, h, c: _lstm_cell(x + r, c)[:2],
-    "GRU": lambda x, r, h: (_gru_cell(x, r, h)[0],),
-}
-"""kind -> the new state from what input and recurrence bring, and the old state"""
-
-
 def layer(
     kind: str, x: Any, state: tuple, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, *, reverse: bool
 ) -> tuple[Any, tuple]:
     """One layer in one direction.  x (T, N, I), state of (N, H) each -> ((T, N, H), last state).
 
-    All steps of the input are multiplied by w_ih at once. `w_hr` (P, H) projects h, if it is given.
+    `kind` is RNN_TANH, RNN_RELU, LSTM or GRU. `w_hr` (P, H) projects h of an LSTM, if it is given.
     """
-    step = STEPS[kind]
-    if b_hh is not None and kind != "GRU":
-        b_ih, b_hh = b_ih + b_hh, None
-    x = linear(x, w_ih, b_ih)
-    if kind == "LSTM" and w_hr is None:
-        y = _lstm(x, w_hh, *state, reverse=reverse)
-        return (y[1:], (y[1], y[0])) if reverse else (y[:-1], (y[-2], y[-1]))
-    inputs = unstack(x)
+    b = b_ih if kind == "GRU" or b_hh is None else b_ih + b_hh
+    if w_hr is None:
+        if kind == "LSTM":
+            y, *rest = _lstm(x, w_ih, w_hh, b, *state, reverse=reverse)
+        elif kind == "GRU":
+            y, rest = _gru(x, w_ih, w_hh, b, b_hh, *state, reverse=reverse), ()
+        else:
+            y, rest = _rnn(x, w_ih, w_hh, b, *state, reverse=reverse, rectified=kind == "RNN_RELU"), ()
+        return y, (y[0 if reverse else -1], *rest)
     outputs = []
-    for z in reversed(inputs) if reverse else inputs:
-        state = step(z, linear(state[0], w_hh, b_hh), *state)
-        if w_hr is not None:
-            state = (linear(state[0], w_hr), *state[1:])
-        outputs.append(state[0])
-    return stack(outputs[::-1] if reverse else outputs), state
+    h, c = state
+    for z in _in_order(linear(x, w_ih, b), reverse):
+        h, c = _lstm_cell(z + linear(h, w_hh), c)[:2]
+        h = linear(h, w_hr)
+        outputs.append(h)
+    return _stacked(outputs, reverse), (h, c)

@@ -8,6 +8,9 @@ A backend that knows better registers a kernel, `backend.add_kernel("layer_norm"
     kernel(be, *arrays, wanted, **static) -> (value, pullback) or None
     pullback(g) -> one gradient, or None, per array
 
+A definition of several results returns a tuple; so is the value of its kernels then, and `g.values` holds a gradient,
+or None, for each result.
+
 `wanted` says which arrays need a gradient (all False: no pullback is called for). A kernel that cannot take these
 arrays returns None, and the definition runs. First derivatives use the pullback; a recorded backward pass
 differentiates the definition instead, so derivatives of every order exist and nobody has to choose.
@@ -23,7 +26,7 @@ from tensorgraph import backends
 from tensorgraph.autocast import CASTING, cast
 from tensorgraph.mode import here, tick
 from tensorgraph.node import Node, Plan
-from tensorgraph.operation import count_macs
+from tensorgraph.operation import count_macs, spread
 from tensorgraph.provenance import caller, explain
 from tensorgraph.tensor import Tensor
 
@@ -76,11 +79,14 @@ def fusable(definition: F) -> F:
         y, pullback = done
         if not tensor:
             return y
-        y = be.asarray(y)
+        many = type(y) is tuple
+        y = tuple(map(be.asarray, y)) if many else be.asarray(y)
         if not parents:
-            return Tensor(y)
+            return tuple(map(Tensor, y)) if many else Tensor(y)
         code, lasti = caller()
         plan = _FusedPlan(fused, wanted, static)
+        if many:
+            return spread(Node(tick(), plan, parents, (pullback, *raw), code, lasti, current_scope(), None, None), y)
         return Tensor(
             y,
             Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, y.shape, y.dtype),
@@ -125,7 +131,7 @@ class _FusedPlan(Plan):
         self.fused, self.definition, self.wanted, self.static = fused, fused.definition, wanted, static
 
     def lift(self, node: Node, saved: tuple) -> tuple:
-        def through_definition(g: Tensor) -> list:
+        def through_definition(g: Any) -> list:
             from tensorgraph.backward import grad
 
             parents = iter(node.parents)
@@ -142,6 +148,8 @@ class _FusedPlan(Plan):
                     inputs.append(Tensor(value) if type(value) in backends.ARRAYS else value)
             y = self.definition(*inputs, **self.static)
             targets = [t for t, w in zip(inputs, self.wanted, strict=True) if w]
+            if type(y) is tuple:
+                y, g = zip(*((one, slope) for one, slope in zip(y, g.values, strict=True) if slope is not None))
             found = iter(grad(y, targets, g, create_graph=True, allow_unused=True))
             return [next(found) if w else None for w in self.wanted]
 

@@ -261,30 +261,93 @@ def test_relu(rng, layout):
         np.testing.assert_array_equal(cpu.relu_slope(slopes, y), np.where(y > 0, slopes, 0))
 
 
+SEQUENCES = {
+    "lstm": (4, lambda *a, reverse: sequences._lstm(*a, reverse=reverse)),
+    "gru": (3, lambda *a, reverse: (sequences._gru(*a, reverse=reverse),)),
+    "rnn tanh": (1, lambda *a, reverse: (sequences._rnn(*a, reverse=reverse, rectified=False),)),
+    "rnn relu": (1, lambda *a, reverse: (sequences._rnn(*a, reverse=reverse, rectified=True),)),
+}
+
+
 @needs_kernels
-@pytest.mark.parametrize("steps, batch, size", [(1, 1, 1), (4, 3, 17), (7, 9, 16), (3, 40, 33)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 3, 5, 17), (7, 9, 16, 16), (3, 40, 2, 33), (5, 1, 3, 20)])
+@pytest.mark.parametrize("name", SEQUENCES)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_lstm(rng, steps, batch, size, reverse):
-    arrays = [
-        rng.standard_normal(shape).astype("f") * scale
-        for shape, scale in (
-            ((steps, batch, 4 * size), 3),
-            ((4 * size, size), 0.5),
-            ((batch, size), 1),
-            ((batch, size), 2),
-        )
-    ]
-    close(both(lambda: gradients(lambda *a: sequences._lstm(*a, reverse=reverse), *arrays)), 1e-4)
+@pytest.mark.parametrize("layout", ["time first", "samples first", "every second"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_sequences(rng, monkeypatch, sizes, name, reverse, layout, bias):
+    monkeypatch.setattr(recurrence, "SHARED", 0)
+    monkeypatch.setattr(threads, "HOP", 0)
+    monkeypatch.setattr("tensorgraph.backends.numpy_kernels.blas._THREADS", 2)
+    (steps, batch, inputs, size), (gates, f) = sizes, SEQUENCES[name]
+    x = rng.standard_normal((steps, batch, inputs)).astype("f")
+    if layout == "samples first":
+        x = np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1)
+    elif layout == "every second":
+        x = np.repeat(x, 2, axis=0)[::2]
+    w_ih, w_hh = (rng.standard_normal((gates * size, n)).astype("f") * 0.5 for n in (inputs, size))
+    biases = [rng.standard_normal(gates * size).astype("f") if bias else None for _ in range(1 + (name == "gru"))]
+    states = list(rng.standard_normal((1 + (name == "lstm"), batch, size)).astype("f"))
+
+    def results(x, w_ih, w_hh, *rest):
+        bs = biases if not bias else rest[: len(biases)]
+        return f(x, w_ih, w_hh, *bs, *rest[-len(states) :], reverse=reverse)
+
+    arrays = [x, w_ih, w_hh, *[b for b in biases if b is not None], *states]
+    close(both(lambda: gradients(lambda *a: ops.concat([y.reshape(-1) for y in results(*a)]), *arrays)), 2e-4)
+    for fast, plain in both(lambda: [y.numpy() for y in results(*map(tg.tensor, arrays))]):
+        np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-5)
+    if name == "lstm":  # either result by itself
+        close(both(lambda: gradients(lambda *a: results(*a)[0], *arrays)), 2e-4)
+        close(both(lambda: gradients(lambda *a: results(*a)[1], *arrays)), 2e-4)
 
 
 @needs_kernels
-def test_gates_saturate_without_nan(rng):
-    z = np.array([-1e4, -200, -88, -1e-30, 0, 1e-30, 88, 200, 1e4, np.inf, -np.inf, np.nan], "f")
-    z = np.tile(z, (1, 1, 4))
-    zero = np.zeros((1, 12), "f")
-    for a, b in both(lambda: [sequences._lstm(z, np.zeros((48, 12), "f"), zero, zero, reverse=False)]):
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_one_gradient_of_a_sequence_at_a_time_and_again(rng, name):
+    gates, f = SEQUENCES[name]
+    shapes = [(4, 3, 5), (gates * 7, 5), (gates * 7, 7), *[(gates * 7,)] * (1 + (name == "gru"))]
+    shapes += [(3, 7)] * (1 + (name == "lstm"))
+    arrays = [rng.standard_normal(shape).astype("f") for shape in shapes]
+    leaves = [tg.tensor(a, requires_grad=True) for a in arrays]
+    y = sum((y * y).sum() for y in f(*leaves, reverse=False))
+    expected = tg.grad(y, leaves, retain_graph=True)
+    again = tg.grad(y, leaves)
+    for i, (whole, second) in enumerate(zip(expected, again, strict=True)):
+        np.testing.assert_array_equal(whole.numpy(), second.numpy())
+        one = [tg.tensor(a, requires_grad=i == j) for j, a in enumerate(arrays)]
+        y = sum((y * y).sum() for y in f(*one, reverse=False))
+        np.testing.assert_allclose(tg.grad(y, one[i]).numpy(), whole.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_layers_of_sequences_against_double_precision(rng, name):
+    layer = getattr(nn, name)(6, 20, num_layers=2, bidirectional=True, batch_first=True)
+    exact = getattr(nn, name)(6, 20, num_layers=2, bidirectional=True, batch_first=True, dtype="float64")
+    exact.load_state_dict({key: value.astype("float64") for key, value in layer.state_dict().items()})
+    x = rng.standard_normal((5, 9, 6))
+    start = [rng.standard_normal((4, 5, 20)) for _ in range(1 + (name == "LSTM"))]
+    found = []
+    for model, dtype in ((layer, "float32"), (exact, "float64")):
+        leaves = [tg.tensor(a.astype(dtype), requires_grad=True) for a in (x, *start)]
+        y, last = model(leaves[0], tuple(leaves[1:]) if name == "LSTM" else leaves[1])
+        loss = (y * y).sum() + sum((s**3).sum() for s in (last if name == "LSTM" else (last,)))
+        found.append([t.numpy() for t in (y.detach(), *tg.grad(loss, [*leaves, *model.parameters()]))])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_gates_saturate_without_nan(name):
+    gates, f = SEQUENCES[name]
+    x = np.array([-1e4, -200, -88, -1e-30, 0, 1e-30, 88, 200, 1e4, np.inf, -np.inf, np.nan], "f")
+    x, zero = x.reshape(1, 12, 1), np.zeros((12, 1), "f")
+    arrays = [x, np.ones((gates, 1), "f"), np.zeros((gates, 1), "f"), *[None] * (1 + (name == "gru"))]
+    for a, b in both(lambda: [f(*arrays, *[zero] * (1 + (name == "lstm")), reverse=False)[0]]):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-38)
-        assert np.isnan(a[0, 0]).tolist() == [False] * 11 + [True]
+        assert np.isnan(a[0, :, 0]).tolist() == [False] * 11 + [True]
 
 
 @needs_kernels

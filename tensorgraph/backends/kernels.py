@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.backends.recurrence import lstm
+from tensorgraph.backends.recurrence import gru, lstm, rnn
 
 FLOAT = np.dtype("float32")
 
@@ -263,7 +263,9 @@ def attention(be: Any, query: Any, key: Any, value: Any, mask: Any, *, wanted: t
 KERNELS = {
     "attention": attention,
     "ctc": ctc,
+    "gru": gru,
     "lstm": lstm,
+    "rnn": rnn,
     "softmax_cross_entropy": cross_entropy,
     "standardize": standardize,
 }

@@ -11,7 +11,7 @@ from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
 from tensorgraph.backends.numpy_kernels.elementwise import ENOUGH, alike, exp_rows, flat, softmax, softmax_slope, unit
 from tensorgraph.backends.numpy_kernels.normalization import standardize, standardize_relu
-from tensorgraph.backends.numpy_kernels.recurrence import lstm
+from tensorgraph.backends.numpy_kernels.recurrence import gru, lstm, rnn
 from tensorgraph.mode import kernels_allowed
 
 BITS = {np.dtype(f"float{n}"): np.dtype(f"int{n}") for n in (16, 32, 64)}
@@ -30,7 +30,9 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
     def __init__(self) -> None:
         super().__init__()
         self.add_kernel("gelu", unit("gelu"))
+        self.add_kernel("gru", gru)
         self.add_kernel("lstm", lstm)
+        self.add_kernel("rnn", rnn)
         self.add_kernel("silu", unit("silu"))
         self.add_kernel("standardize", standardize)
         self.add_kernel("standardize_relu", standardize_relu)

@@ -1,105 +1,194 @@
-"""A whole sequence of a recurrent network at once, for kernels.py: what all backends run.
+"""Whole sequences of recurrent networks, for kernels.py: what all backends run.
 
-The steps are products and elementwise work on arrays that are made before the loop, and the gradient of the weights is
-one product behind it.
+All steps of the input are multiplied at once, a step is one product and elementwise work in arrays that are made
+before the loop, and the gradients of the weights are products behind it.
+Each takes x (T, N, I), w_ih (k H, I), w_hh (k H, H), biases (k H) or None and states (N, H) -> y (T, N, H); with
+`reverse` the steps go from T - 1 to 0. What is computed is said in ops/recurrent.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["lstm"]
+__all__ = ["Lines", "gradients", "gru", "lstm", "rnn", "suits"]
 
 
-def lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool) -> Any:
-    """z (T, N, 4 H), w (4 H, H), h and c (N, H) -> (T + 1, N, H): all h, and the last c behind the last h.
+def suits(*arrays: Any) -> bool:
+    """Whether these arrays (or None) are of one dtype, float32 or wider, and the first is not empty."""
+    first = arrays[0]
+    if first.dtype.kind != "f" or first.dtype.itemsize < 4 or not first.size:
+        return False
+    return all(a is None or a.dtype == first.dtype for a in arrays)
 
-    With `reverse` the steps go from T - 1 to 0, and the last c stands in front.
+
+class Lines:
+    """How the arrays (T, N, features) of a sequence lie in memory: as x does, time within sample or sample within time.
+
+    So rows of all of them can be told apart by one number, and nothing is copied for a product over all rows.
     """
-    if z.dtype.kind != "f" or z.dtype.itemsize < 4 or not z.size or not z.dtype == w.dtype == h.dtype == c.dtype:
+
+    def __init__(self, be: Any, x: Any, reverse: bool):
+        self.be, self.x, self.reverse = be, x, reverse
+        self.times, self.n = x.shape[:2]
+        self.turned = x.strides[0] < x.strides[1] and self.times > 1 and self.n > 1
+        self.order = range(self.times)[::-1] if reverse else range(self.times)
+
+    def empty(self, size: int) -> Any:
+        """Room for (T, N, size)."""
+        return self.shaped(self.be.empty((self.times * self.n, size), dtype=self.x.dtype))
+
+    def rows(self, a: Any) -> Any:
+        """(T, N, size) as (T N, size), in the order of memory."""
+        return (a.swapaxes(0, 1) if self.turned else a).reshape(-1, a.shape[2])
+
+    def shaped(self, rows: Any) -> Any:
+        """The inverse of `rows`."""
+        if self.turned:
+            return rows.reshape(self.n, self.times, -1).swapaxes(0, 1)
+        return rows.reshape(self.times, self.n, -1)
+
+    def inputs(self, w: Any, b: Any) -> Any:
+        """x @ w.T + b, in memory of its own."""
+        rows = self.rows(self.x)
+        return self.shaped(self.be.matmul(rows, w.T) if b is None else self.be.affine(rows, w.T, b))
+
+    def before(self, y: Any, h: Any) -> Any:
+        """The states that the steps start from: y, one step later in the order of the steps."""
+        found = self.empty(y.shape[2])
+        if self.reverse:
+            found[-1], found[:-1] = h, y[1:]
+        else:
+            found[0], found[1:] = h, y[:-1]
+        return found
+
+
+def gradients(
+    lines: Lines, into: Any, at_state: Any, w_ih: Any, before: Callable[[], Any], wanted: tuple
+) -> tuple:  # fmt: skip
+    """Of x, w_ih, w_hh, and the biases at the input and at the state.
+
+    `into` (T, N, k H) is what reaches the products with x, `at_state` what reaches those with the states `before()`.
+    """
+    be, rows = lines.be, lines.rows(into)
+    gx = lines.shaped(be.matmul(rows, w_ih)) if wanted[0] else None
+    gw_ih = be.matmul(rows.T, lines.rows(lines.x)) if wanted[1] else None
+    of_state = rows if at_state is into else lines.rows(at_state)
+    gw_hh = be.matmul(of_state.T, lines.rows(before())) if wanted[2] else None
+    gb_ih, gb_hh = (be.sum(a, axis=(0,)) if w else None for a, w in zip((rows, of_state), wanted[3:5], strict=True))
+    return gx, gw_ih, gw_hh, gb_ih, gb_hh
+
+
+def _parts(a: Any, k: int) -> list[Any]:
+    n = a.shape[-1] // k
+    return [a[..., i * n : (i + 1) * n] for i in range(k)]
+
+
+# ---- long short-term memory ----------------------------------------------------------------------------------------
+def lstm(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool
+) -> Any:  # fmt: skip
+    """-> y and the last c."""
+    if not suits(x, w_ih, w_hh, b, h, c):
         return None
-    run = Sequence(be, z, h, c, reverse)
-    for t in run.order:
-        gates = run.gates[t]
-        gates += be.matmul(run.h_before(t), w.T)
-        _open(be, gates, run.memory[t + run.ago], run.memory[t + 1 - run.ago], run.h_after(t))
-    y = run.result()
+    lines = Lines(be, x, reverse)
+    gates, y, memory = lines.inputs(w_ih, b), lines.empty(h.shape[1]), lines.empty(h.shape[1])
+    state, cell = h, c
+    for t in lines.order:
+        now = gates[t]
+        now += be.matmul(state, w_hh.T)
+        i, f, g, o = _parts(now, 4)
+        proposal = be.tanh(g)
+        now[...] = be.sigmoid(now)
+        g[...] = proposal
+        be.multiply(f, cell, out=memory[t])
+        memory[t] += i * g
+        be.multiply(o, be.tanh(memory[t]), out=y[t])
+        state, cell = y[t], memory[t]
 
     def pullback(g: Any) -> tuple:
-        into, g = be.empty_like(run.gates), g.copy()
-        gc = g[run.last]
-        for i, t in enumerate(reversed(run.order)):
-            gh = g[t + run.ago]
-            if i:
-                gh += be.matmul(into[t + 1 - 2 * run.ago], w)
-            _close(be, run.gates[t], run.memory[t + run.ago], run.memory[t + 1 - run.ago], gh, gc, into[t])
-        return run.gradients(be, into, gc, w, wanted)
+        gy, gc = g.values
+        gh, into, cells = 0, lines.empty(gates.shape[2]), lines.before(memory, c)
+        gc = be.zeros_like(c) if gc is None else gc.copy()
+        for t in reversed(lines.order):
+            gh = gh if gy is None else gh + gy[t]
+            i, f, proposal, o = _parts(gates[t], 4)
+            gi, gf, gg, go = _parts(into[t], 4)
+            open_ = be.tanh(memory[t])
+            go[...] = gh * open_ * (o * (1 - o))
+            gc += gh * o * (1 - open_ * open_)
+            gi[...] = gc * proposal * (i * (1 - i))
+            gf[...] = gc * cells[t] * (f * (1 - f))
+            gg[...] = gc * i * (1 - proposal * proposal)
+            gc *= f
+            gh = be.matmul(into[t], w_hh)
+        found = gradients(lines, into, into, w_ih, lambda: lines.before(y, h), (*wanted[:4], False))
+        return (*found[:4], gh, gc)
+
+    return (y, cell.copy()), pullback
+
+
+# ---- gated recurrent unit ------------------------------------------------------------------------------------------
+def gru(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h: Any, *, wanted: tuple, reverse: bool
+) -> Any:  # fmt: skip
+    """-> y."""
+    if not suits(x, w_ih, w_hh, b_ih, b_hh, h):
+        return None
+    lines = Lines(be, x, reverse)
+    size = h.shape[1]
+    gates, y, memory = lines.inputs(w_ih, b_ih), lines.empty(size), lines.empty(size)
+    state = h
+    for t in lines.order:
+        inner = be.matmul(state, w_hh.T) if b_hh is None else be.affine(state, w_hh.T, b_hh)
+        both = gates[t][:, : 2 * size]
+        both[...] = be.sigmoid(both + inner[:, : 2 * size])
+        reset, update, new = _parts(gates[t], 3)
+        memory[t] = inner[:, 2 * size :]
+        new += reset * memory[t]
+        be.tanh(new, out=new)
+        y[t] = new + update * (state - new)
+        state = y[t]
+
+    def pullback(gy: Any) -> tuple:
+        gh, states = 0, lines.before(y, h)
+        into, at_state = lines.empty(3 * size), lines.empty(3 * size)
+        for t in reversed(lines.order):
+            gh = gh + gy[t]
+            reset, update, new = _parts(gates[t], 3)
+            at_reset, at_update, at_new = _parts(into[t], 3)
+            at_new[...] = gh * (1 - update) * (1 - new * new)
+            at_update[...] = gh * (states[t] - new) * (update * (1 - update))
+            at_reset[...] = at_new * memory[t] * (reset * (1 - reset))
+            at_state[t] = into[t]
+            at_state[t][:, 2 * size :] *= reset
+            gh = gh * update + be.matmul(at_state[t], w_hh)
+        return (*gradients(lines, into, at_state, w_ih, lambda: states, wanted), gh)
 
     return y, pullback
 
 
-class Sequence:
-    """The arrays of a sequence, and where each step finds its own.
+# ---- plain ---------------------------------------------------------------------------------------------------------
+def rnn(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b: Any, h: Any, *, wanted: tuple, reverse: bool, rectified: bool
+) -> Any:  # fmt: skip
+    """-> y."""
+    if not suits(x, w_ih, w_hh, b, h):
+        return None
+    lines = Lines(be, x, reverse)
+    y, state = lines.inputs(w_ih, b), h
+    for t in lines.order:
+        y[t] += be.matmul(state, w_hh.T)
+        y[t] = be.relu(y[t]) if rectified else be.tanh(y[t])
+        state = y[t]
 
-    `states` holds h before the first step, all h, and the last c, in the order of time; `memory` all c.
-    """
+    def pullback(gy: Any) -> tuple:
+        gh, into = 0, lines.empty(y.shape[2])
+        for t in reversed(lines.order):
+            gh = gh + gy[t]
+            into[t] = be.relu_slope(gh, y[t]) if rectified else gh * (1 - y[t] * y[t])
+            gh = be.matmul(into[t], w_hh)
+        found = gradients(lines, into, into, w_ih, lambda: lines.before(y, h), (*wanted[:4], False))
+        return (*found[:4], gh)
 
-    def __init__(self, be: Any, z: Any, h: Any, c: Any, reverse: bool):
-        times, n, size = len(z), *h.shape
-        self.order = range(times)[::-1] if reverse else range(times)
-        self.reverse, self.ago, self.last = reverse, int(reverse), 0 if reverse else -1
-        self.gates = z.copy()
-        self.states = be.empty((times + 2, n, size), dtype=z.dtype)
-        self.memory = be.empty((times + 1, n, size), dtype=z.dtype)
-        self.states[-1 if reverse else 0], self.memory[-1 if reverse else 0] = h, c
-
-    def h_before(self, t: int) -> Any:
-        return self.states[t + 2 * self.ago]
-
-    def h_after(self, t: int) -> Any:
-        return self.states[t + 1]
-
-    def result(self) -> Any:
-        """All h and the last c."""
-        self.states[self.last] = self.memory[self.last]
-        return self.states[:-1] if self.reverse else self.states[1:]
-
-    def gradients(self, be: Any, into: Any, gc: Any, w: Any, wanted: tuple) -> tuple:
-        """Of z, w, h and c, from what reaches the gates before they open, and the first c."""
-        gw = gh = None
-        if wanted[1]:
-            before = self.states[2:] if self.reverse else self.states[:-2]
-            gw = be.matmul(into.reshape(-1, into.shape[2]).T, before.reshape(-1, before.shape[2]))
-        if wanted[2]:
-            gh = be.matmul(into[self.order[0]], w)
-        return into, gw, gh, gc
-
-
-def _parts(gates: Any) -> list[Any]:
-    n = gates.shape[-1] // 4
-    return [gates[:, k * n : (k + 1) * n] for k in range(4)]
-
-
-def _open(be: Any, gates: Any, c: Any, c_new: Any, h: Any) -> None:
-    """Opens the gates i, f, g, o (N, 4 H) in place; c_new = f c + i g and h = o tanh(c_new) are written (N, H)."""
-    i, f, g, o = _parts(gates)
-    proposal = be.tanh(g)
-    gates[...] = be.sigmoid(gates)
-    g[...] = proposal
-    be.multiply(f, c, out=c_new)
-    c_new += i * g
-    be.tanh(c_new, out=h)
-    h *= o
-
-
-def _close(be: Any, gates: Any, c: Any, c_new: Any, gh: Any, gc: Any, into: Any) -> None:
-    """The adjoint: `into` (N, 4 H) is what reaches the gates before they open; gc (N, H) goes from c_new to c."""
-    i, f, g, o = _parts(gates)
-    gi, gf, gg, go = _parts(into)
-    t = be.tanh(c_new)
-    go[...] = gh * t * (o * (1 - o))
-    gc += gh * o * (1 - t * t)
-    gi[...] = gc * g * (i * (1 - i))
-    gf[...] = gc * c * (f * (1 - f))
-    gg[...] = gc * i * (1 - g * g)
-    gc *= f
+    return y, pullback

@@ -67,12 +67,16 @@ class Packed:
             below, below, beside, 0,
         )  # fmt: skip
 
-    def add(self, y: int, x: int, rows: int, y_step: int, x_step: int) -> tuple[int, ...]:
-        """What the entry wants for y += x @ w: matrices at these addresses, their rows so far apart, one kernel row."""
-        taps = self.w.shape[2]
+    def product(self, y: Any, x: Any, rows: int, y_step: Any, x_step: Any, adds: bool) -> tuple[Any, ...]:
+        """What the entry wants for y = bias + x @ w, or y += x @ w: matrices at these addresses, one kernel row.
+
+        The steps are numbers between two of their rows.
+        """
+        taps, first = self.w.shape[2], -1 if adds else 0
         return (
-            y, x, *self._places, self.K, self.blocks, 1, 1, 1, rows, 1, 1, taps, 0, 0, y_step, 0, 0, x_step, 0, 0, 0, -1
-        )  # fmt: skip
+            *(y, x, *self._places, self.K, self.blocks, 1, 1, 1, rows, 1, 1, taps),
+            *(0, 0, y_step, 0, 0, x_step, 0, 0, 0, first),
+        )
 
 
 def add_weight(kernels: Kernels, total: np.ndarray, x: np.ndarray, g: np.ndarray, how: Any) -> None:

@@ -12,8 +12,12 @@ __all__ = [
     "adam",
     "gelu",
     "gelu_slope",
+    "gru",
+    "gru_back",
     "lstm",
     "lstm_back",
+    "rnn_relu_back",
+    "rnn_tanh_back",
     "moments",
     "ndtr",
     "normalized",
@@ -33,6 +37,7 @@ __all__ = [
     "silu",
     "silu_slope",
     "softplus",
+    "tanh",
 ]
 
 
@@ -143,7 +148,28 @@ def lstm(i, f, g, o, c) -> Any:
     return i, f, g, o, c, o * tanh(c)
 
 
-def lstm_back(i, f, g, o, c, c_new, gh, gc) -> Any:
-    t = tanh(c_new)
+def lstm_back(i, f, g, o, c, c_new, gy, gh, gc) -> Any:
+    t, gh = tanh(c_new), gy + gh
     gc = gc + gh * o * (1.0 - t * t)
     return gc * g * (i - i * i), gc * c * (f - f * f), gc * i * (1.0 - g * g), gh * t * (o - o * o), gc * f
+
+
+def gru(r, z, n, of_r, of_z, of_n, h) -> Any:
+    """`of_`: what the state brings. The last but one result is kept for the way back."""
+    r, z = sigmoid(r + of_r), sigmoid(z + of_z)
+    n = tanh(r.times_plus(of_n, n))
+    return r, z, n, of_n, z.times_plus(h - n, n)
+
+
+def gru_back(r, z, n, of_n, h, gy, gh) -> Any:
+    gh = gy + gh
+    at_n = gh * (1.0 - z) * (1.0 - n * n)
+    return at_n, at_n * of_n * (r - r * r), gh * (h - n) * (z - z * z), at_n * r, gh * z
+
+
+def rnn_tanh_back(y, gy, gh) -> Any:
+    return (gy + gh) * (1.0 - y * y)
+
+
+def rnn_relu_back(y, gy, gh) -> Any:
+    return where(y > 0.0, gy + gh, 0.0)

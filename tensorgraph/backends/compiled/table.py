@@ -37,7 +37,12 @@ ELEMENTWISE = {
     "rmsprop": ("p g s", "p_new s_new", "lr decay sign alpha share eps"),
     "adam": ("p g m v", "p_new m_new v_new", "lr decay sign b1 share1 b2 share2 eps shrink"),
     "lstm": ("i f g o c", "i_open f_open g_open o_open c_new h", ""),
-    "lstm_back": ("i f g o c c_new gh gc", "gi gf gg go gc_new", ""),
+    "lstm_back": ("i f g o c c_new gy gh gc", "gi gf gg go gc_new", ""),
+    "gru": ("r z n of_r of_z of_n h", "r_open z_open n_open kept h_new", ""),
+    "gru_back": ("r z n of_n h gy gh", "gn gr gz gn_of_state gh_new", ""),
+    "tanh": ("x", "y", ""),
+    "rnn_tanh_back": ("y gy gh", "into", ""),
+    "rnn_relu_back": ("y gy gh", "into", ""),
 }
 """name in functions.py -> inputs, outputs, numbers: arrays of two axes, contiguous along the last"""
 SUMS = {
