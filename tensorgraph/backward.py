@@ -42,6 +42,29 @@ def _count_of_one_local() -> int:
 _SOLE = _count_of_one_local()
 """What `getrefcount(g)` says of a local variable that holds the only reference (it differs between Pythons)."""
 
+
+def _count_in_loop() -> int:
+    for _, gx in zip((None,), (object(),), strict=True):
+        return getrefcount(gx)
+    return 0
+
+
+_IN_LOOP = _count_in_loop()
+"""Likewise of a gradient in the loop over those that a rule returned: the tuple and zip hold it too."""
+
+
+def _count_of_base() -> int:
+    view = backends.cpu.xp.empty(2)[::-1]
+    base = view.base
+    return getrefcount(base)
+
+
+_OF_BASE = _count_of_base()
+"""Likewise of the owner of some memory, held by a view and a local variable."""
+
+LARGE = 1 << 12
+"""Elements from which it pays to ask whether a gradient may be added to in place."""
+
 Watch: TypeAlias = Callable[[Node, Any, Callable | None], Callable | None]
 """Gets a node, the gradient that arrived there and the pull that is to run (None for a leaf); returns what runs."""
 
@@ -193,8 +216,6 @@ def steps(
     wanted = None if targets is None else {x.node.serial for x in targets}  # pyright: ignore[reportOptionalMemberAccess]
     needed = None if wanted is None else _leading_to(wanted, list(nodes.values()))
     special = wanted is not None or watching is not None or step is not None
-    fresh: set[int] = set()  # serials whose gradient is a sum made here, that may be added to in place
-
     while heap:
         serial = -heappop(heap)
         node = nodes.pop(serial)
@@ -257,15 +278,20 @@ def steps(
                 continue
             if other in grads:
                 if gx.__class__ is Pieces:
-                    grads[other] = gx.add_to(grads[other], other in fresh)
-                    if grads[other].__class__ is not Pieces:
-                        fresh.add(other)
-                elif other in fresh:
-                    grads[other] += gx
-                else:
+                    total = grads.pop(other)
+                    grads[other] = gx.add_to(total, getrefcount(total) == _SOLE and _is_all(total))
+                    del total
+                elif create_graph or gx.size < LARGE:
                     grads[other] = grads[other] + gx
-                    if not create_graph and parent.shape:
-                        fresh.add(other)
+                else:
+                    total = grads.pop(other)
+                    if getrefcount(total) == _SOLE and _is_all(total):
+                        grads[other] = backends.ARRAYS[type(total)].add_into(total, gx)
+                    elif getrefcount(gx) <= _IN_LOOP and _is_all(gx):
+                        grads[other] = backends.ARRAYS[type(gx)].add_into(gx, total)
+                    else:
+                        grads[other] = total + gx
+                    del total
             else:
                 grads[other] = gx
                 nodes[other] = parent
@@ -273,6 +299,15 @@ def steps(
         del gradients
         gx = None
     return found
+
+
+def _is_all(g: Any) -> bool:
+    """Whether an array that nobody else holds is all there is of its memory: no view of what others hold or see."""
+    if type(g) not in backends.ARRAYS:
+        return False
+    base = g.base
+    alone = base is None or (type(base) is type(g) and getrefcount(base) == _OF_BASE and base.base is None)
+    return alone and (base is None or base.size == g.size) and getattr(g.flags, "writeable", True)
 
 
 def _leading_to(wanted: set[int], roots: list[Node]) -> set[int]:

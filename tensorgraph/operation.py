@@ -535,6 +535,7 @@ class Parts:
     __slots__ = ("values",)
     shape = None
     dtype = None
+    size = 0
 
     def __init__(self, values: tuple):
         self.values = values

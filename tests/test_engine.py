@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tensorgraph as tg
+from tensorgraph.backends import cpu
 from tensorgraph.operation import op
 from tests.fence import FenceArray
 
@@ -534,3 +535,55 @@ def test_switches_and_modules_may_be_left_in_any_order():
     silence.__exit__(None, None, None)
     assert tg.is_grad_enabled() and current_scope() is None
     assert (x * x).node is not None
+
+
+# ---- adding up -------------------------------------------------------------------------------------------------------
+def test_gradients_of_a_fork_are_added_where_one_of_them_lies(monkeypatch):
+    """Large ones, and only where nobody else holds or sees the memory."""
+    where = []
+    add_into = type(cpu).add_into
+
+    def spy(be, total, x):
+        y = add_into(be, total, x)
+        where.append(y is total)
+        return y
+
+    monkeypatch.setattr(type(cpu), "add_into", spy)
+    x = tg.ones(64, 100, requires_grad=True)
+    held = np.full((64, 100), 2.0, np.float32)
+    cache = [held, held.T.copy().T, np.broadcast_to(np.float32(2), held.shape), held[:, ::-1]]
+
+    @tg.op
+    def cached(be, x, i: int = 0):
+        return x * 1
+
+    cached.vjp(x=lambda g, i: cache[i])
+    y = x * 3
+    (tg.exp(y) + tg.relu(y)).sum().backward()
+    assert where == [True]
+    np.testing.assert_allclose(x.grad.numpy(), 3 * (np.exp(np.float32(3)) + 1), rtol=1e-6)
+    x.grad = None
+    y = x * 3
+    sum(cached(y, i) for i in range(len(cache))).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 3 * 2 * len(cache))
+    assert all((a == 2).all() for a in cache), "an array of the rule's own was written"
+    x.grad = None
+    seen = []
+    y = x * 3
+    y.register_hook(seen.append)
+    loss = (y + y + tg.exp(y)).sum()
+    loss.backward(retain_graph=True)
+    first = x.grad.numpy().copy()
+    loss.backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * first, rtol=1e-6)
+    np.testing.assert_array_equal(seen[0].numpy(), seen[1].numpy())
+
+
+def test_a_gradient_that_is_given_is_not_written():
+    x = tg.ones(80, 80, requires_grad=True)
+    given = tg.ones(80, 80)
+    (x + x + x).backward(given)
+    assert (given.numpy() == 1).all() and (x.grad.numpy() == 3).all()
+    y = x + 0
+    found = tg.grad([y, y], [x, y], [given, given], retain_graph=True)
+    assert (given.numpy() == 1).all() and all((g.numpy() == 2).all() for g in found)

@@ -35,6 +35,10 @@ class Reduction:
 
     xp: Any
 
+    def add_into(self, total: Any, x: Any) -> Any:
+        """total + x, written into total (which has the common shape), or a new array where it has no place for it."""
+        return self.xp.add(total, x, out=total) if total.dtype == x.dtype else total + x
+
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
         """Sum of the elements."""
         if x.dtype is HALF and dtype is None:

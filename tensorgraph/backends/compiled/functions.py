@@ -10,6 +10,7 @@ from tensorgraph.backends.compiled.maths import exp, log1p_of_fraction, ndtr, si
 
 __all__ = [
     "adam",
+    "add",
     "gelu",
     "gelu_slope",
     "gru",
@@ -39,6 +40,11 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+
+
+# ---- sums of gradients ----------------------------------------------------------------------------------------------
+def add(a: Any, b: Any) -> Any:
+    return a + b
 
 
 # ---- rectifier ------------------------------------------------------------------------------------------------------

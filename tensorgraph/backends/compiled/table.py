@@ -18,6 +18,7 @@ WEIGHT = [(t, v) for v in (1, 2) for t in (12, 8, 4, 2, 1)]
 """taps and vectors of channels whose sums a kernel keeps"""
 
 ELEMENTWISE = {
+    "add": ("a b", "y", ""),
     "relu": ("x", "y", ""),
     "relu_slope": ("g y", "gx", ""),
     "gelu": ("x", "y", ""),

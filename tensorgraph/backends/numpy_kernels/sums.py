@@ -13,7 +13,7 @@ import numpy as np
 
 from tensorgraph.backends import compiled
 from tensorgraph.backends.compiled import address
-from tensorgraph.backends.numpy_kernels.elementwise import RUN, column_sums, columns
+from tensorgraph.backends.numpy_kernels.elementwise import RUN, alike, column_sums, columns, flat
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.reduction import Reduction
 from tensorgraph.mode import kernels_allowed
@@ -35,6 +35,12 @@ _ONES = {np.dtype(name): np.ones(RUN, dtype=name) for name in ("float32", "float
 
 class FastReduction(Reduction):
     """Overrides the definition on arrays of NumPy."""
+
+    def add_into(self, total: Any, x: Any) -> Any:
+        """total + x, written into total (which has the common shape), or a new array where it has no place for it."""
+        same = total.shape == x.shape and kernels_allowed()
+        y = flat("add", (total, alike(x, total)), into=(total,)) if same else None
+        return super().add_into(total, x) if y is None else y
 
     def sum(self, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
         """Sum of the elements."""
