@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tensorgraph import backends
+from tensorgraph.costs import count, multiply_adds, owner, saved_arrays
 from tensorgraph.creation import zeros
-from tensorgraph.drawing.measure import count, multiply_adds, owner, saved_arrays
 from tensorgraph.drawing.walk import reachable
 from tensorgraph.errors import ArgumentError, DtypeError, sig
 from tensorgraph.generator import get_rng_state, set_rng_state
@@ -128,8 +128,8 @@ def summary(model: Module, input: Any, depth: int | None = None) -> Summary:
     """The table of the modules of `model` for one `input`.
 
     input: a tensor, a tuple of the tensors that the model is called with, or the shape of one float32 tensor with its
-    batch axis, `(1, 3, 224, 224)`. `depth=1` shows the children of the model only; their numbers include what is in
-    them.
+    batch axis, `(1, 3, 224, 224)`, made where the model is. `depth=1` shows the children of the model only; their
+    numbers include what is in them.
 
     Columns: shapes of what the module returned (first call); parameters; multiply-adds of the forward pass (those of
     matrix products and convolutions, as is usual); bytes kept for the backward pass (an array kept twice counts
@@ -138,11 +138,12 @@ def summary(model: Module, input: Any, depth: int | None = None) -> Summary:
     followed, batch statistics are not counted).
 
     The model is called once in the mode it is in. Its buffers, the random state and its `requires_grad` are as they
-    were afterwards. Raises what the model raises; DtypeError for something that is no module.
+    were afterwards. On the device "meta" that takes no arithmetic: `nn.summary(copy.deepcopy(model).to("meta"), shape)`.
+    Raises what the model raises; DtypeError for something that is no module.
     """
     if not isinstance(model, Module):
         raise DtypeError(f"summary: expected a module, got {sig(model)}")
-    inputs = _inputs(input)
+    inputs = _inputs(input, next((p.device for p in model.parameters()), None))
     calls: list[tuple[Module, Any]] = []
     with _unchanged(model), enable_grad():
         alike = [_recorded(x) for x in inputs]
@@ -165,13 +166,13 @@ def summary(model: Module, input: Any, depth: int | None = None) -> Summary:
     )
 
 
-def _inputs(input: Any) -> tuple[Any, ...]:
+def _inputs(input: Any, device: str | None) -> tuple[Any, ...]:
     if isinstance(input, Tensor):
         return (input,)
     if isinstance(input, (tuple, list)) and input and all(type(n) is int for n in input):
         if min(input) < 1:
             raise ArgumentError(f"summary: a shape has no axis below 1, got {tuple(input)}")
-        return (zeros(tuple(input)),)
+        return (zeros(tuple(input), device=device),)
     if isinstance(input, (tuple, list)) and any(isinstance(x, Tensor) for x in input):
         return tuple(input)
     raise DtypeError(f"summary: input is a tensor, a tuple of tensors or a shape, got {sig(input)}")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tensorgraph as tg
-from tensorgraph import nn
+from tensorgraph import costs, nn
 from tensorgraph.drawing import measure, names, page, repeat
 from tensorgraph.drawing.place import Placing, box_size
 from tensorgraph.drawing.rows import arrange
@@ -251,7 +251,7 @@ def test_the_scale_can_be_read_without_colours():
     ],
 )
 def test_numbers_as_people_write_them(n, unit, text):
-    assert measure.count(n, unit) == text
+    assert costs.count(n, unit) == text
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`nn.summary` and `plan`: multiply-adds as published, receptive fields, memory as it is measured, nothing changed."""
+"""`nn.summary`: multiply-adds as published, receptive fields, nothing changed."""
 
 from __future__ import annotations
 
@@ -151,3 +151,13 @@ def test_bad_input():
     with pytest.raises(tg.ShapeError, match="x has 5 features"):
         nn.summary(model, (1, 5))
     assert model._after == ()  # the hooks are gone although it failed
+
+
+def test_on_the_device_meta_the_numbers_are_the_same():
+    build = nn.models.LeNet5
+    real, mine = nn.summary(build(), (3, 1, 28, 28)), nn.summary(build().to("meta"), (3, 1, 28, 28))
+    assert str(mine) == str(real)
+    with tg.backends.default_device("meta"):
+        huge = nn.summary(nn.models.resnet50(), (100_000, 3, 224, 224))
+    assert huge.total.shapes == [(100_000, 1000)] and huge.total.kept > 1 << 42
+    assert huge.total.multiply_adds == pytest.approx(100_000 * 4.09e9, rel=0.01)

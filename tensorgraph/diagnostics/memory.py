@@ -7,11 +7,10 @@ them) and at the arrays they hold. May import: the engine.
 from __future__ import annotations
 
 import gc
-import inspect
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tensorgraph.backends import ARRAYS, device_of
+from tensorgraph.costs import owner, saved_arrays
 from tensorgraph.node import Node
 from tensorgraph.provenance import birth, module_path, scopes
 from tensorgraph.tensor import Tensor
@@ -126,7 +125,7 @@ class _Count:
                 self._add(kind, name, tensor.array)
         for node in nodes:
             if not node.is_leaf:
-                for array in held_arrays(node.saved):
+                for array in saved_arrays(node.saved):
                     self._add("saved for backward", node.name, array, node)
         for tensor in tensors:
             self._add(
@@ -138,33 +137,16 @@ class _Count:
     def _add(self, kind: str, name: str, array: Any, node: Node | None = None) -> None:
         if type(array) not in ARRAYS:
             return
-        owner = array
-        while type(getattr(owner, "base", None)) in ARRAYS:
-            owner = owner.base
-        if id(owner) in self.seen or not owner.nbytes:
+        block = owner(array)
+        if id(block) in self.seen or not block.nbytes:
             return
-        self.seen.add(id(owner))
+        self.seen.add(id(block))
         place = birth(node) if node is not None else None
         key = (kind, name, module_path(node.scope) if node else "", str(place) if place else "",
                place.expression if place else "", device_of(array) or "")  # fmt: skip
         entry = self.found.setdefault(key, [0, 0])
-        entry[0] += owner.nbytes
+        entry[0] += block.nbytes
         entry[1] += 1
-
-
-def held_arrays(saved: Any, depth: int = 0) -> Iterator[Any]:
-    """The arrays in what a node saved, also those that a pullback closes over."""
-    if type(saved) in ARRAYS:
-        yield saved
-    elif isinstance(saved, (tuple, list)):
-        for value in saved:
-            yield from held_arrays(value, depth)
-    elif depth < 3 and inspect.isfunction(saved):
-        for cell in saved.__closure__ or ():
-            try:
-                yield from held_arrays(cell.cell_contents, depth + 1)
-            except ValueError:  # an empty cell
-                continue
 
 
 def _is_optimizer(thing: Any) -> bool:

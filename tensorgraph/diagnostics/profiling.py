@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorgraph.backends import ARRAYS
+from tensorgraph.costs import owner
 from tensorgraph.diagnostics.memory import amount
 from tensorgraph.diagnostics.observe import Call, Observer, arrays_in
 from tensorgraph.errors import ArgumentError, GraphError
@@ -287,14 +288,8 @@ def _waiter(be: Any) -> Callable[[], Any]:
 def _new_bytes(call: Call, result: Any) -> int:
     """Bytes of the arrays that came out and are no views of what went in."""
     values = result[0] if type(result) is tuple and len(result) == 2 and callable(result[1]) else result
-    old = {id(_owner(a)) for a in arrays_in(call.values)}
-    return sum(a.nbytes for a in arrays_in(values) if id(_owner(a)) not in old)
-
-
-def _owner(array: Any) -> Any:
-    while type(getattr(array, "base", None)) in ARRAYS:
-        array = array.base
-    return array
+    old = {id(owner(a)) for a in arrays_in(call.values)}
+    return sum(a.nbytes for a in arrays_in(values) if id(owner(a)) not in old)
 
 
 def _in_backward(call: Call) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tensorgraph.costs import count
 from tensorgraph.drawing import dot, raster, render, scene, svg
-from tensorgraph.drawing.measure import OVERLAYS, count, paint
+from tensorgraph.drawing.measure import OVERLAYS, paint
 from tensorgraph.drawing.model import Drawing, walk
 from tensorgraph.drawing.names import identity
 from tensorgraph.drawing.repeat import roll_up

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tensorgraph.backends import ARRAYS
-from tensorgraph.drawing.measure import Measures, count, total_up
+from tensorgraph.costs import count
+from tensorgraph.drawing.measure import Measures, total_up
 from tensorgraph.drawing.model import Cluster, Drawing, Edge, Vertex
 from tensorgraph.drawing.names import identity, name_of
 from tensorgraph.errors import sig_of
