@@ -86,7 +86,7 @@ def fusable(definition: F) -> F:
         code, lasti = caller()
         plan = _FusedPlan(fused, wanted, static)
         if many:
-            return spread(Node(tick(), plan, parents, (pullback, *raw), code, lasti, current_scope(), None, None), y)
+            return spread(Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, None, None), y)
         return Tensor(
             y,
             Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, y.shape, y.dtype),
