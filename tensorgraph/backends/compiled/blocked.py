@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from tensorgraph.backends.compiled.emit import FLOAT, INT, INT32, Code, Value
-from tensorgraph.backends.compiled.table import DEEP, WIDE, fits
+from tensorgraph.backends.compiled.table import AREA, DEEP, ROW, WIDE, fits
 
 __all__ = ["product"]
 
@@ -166,10 +166,10 @@ class _Parts:
         return self.module.globals[name]
 
 
-def _cut(code: Code, size: Any, most: int, grain: int, body: Callable[[Any, Any], None]) -> None:
+def _cut(code: Code, size: Any, most: Any, grain: int, body: Callable[[Any, Any], None]) -> None:
     """`body(first, count)` for nearly equal parts of at most so many, multiples of `grain` but for the last."""
-    build = code.build
-    count = build.sdiv(build.add(size, code.int(most - 1)), code.int(most))
+    build, most = code.build, code.int(most)
+    count = build.sdiv(build.add(size, build.sub(most, code.int(1))), most)
     some = build.sdiv(build.add(size, build.sub(count, code.int(1))), count)
     some = build.and_(build.add(some, code.int(grain - 1)), code.int(-grain))
     with code.loop(count) as i:
@@ -192,7 +192,7 @@ def product(module: Any, width: int, registers: int, name: str) -> None:
 
     left: 0 reads the rows of a where they lie, 1 takes a as (k, m), 2 packs them. right: 0 reads b where it lies, 1
     packs it, 2 takes b as (n, k). turned: out and start are (n, m). The scratch holds (width of a tile, rounded up to
-    vectors) x DEEP + 14 x WIDE + DEEP x WIDE numbers.
+    vectors) x DEEP + 14 x ROW + AREA numbers.
     """
     parts = _Parts(module, width, registers)
     strides = "out_row start_row a_row b_row left right turned"
@@ -204,7 +204,7 @@ def product(module: Any, width: int, registers: int, name: str) -> None:
         return build.icmp_signed("==", code[name], code.int(value))
 
     tile, sums = code["scratch"], code.at(code["scratch"], DEEP * parts.lot)
-    room = code.at(sums, WIDE * parts.top)
+    room = code.at(sums, ROW * parts.top)
     turned, in_place, reads_b = is_("turned", 1), is_("left", 0), is_("right", 0)
     has_start = build.icmp_signed("!=", build.ptrtoint(code["start"], INT), zero)
     zeros = build.gep(parts.zeros, [INT32(0), INT32(0)])
@@ -256,7 +256,7 @@ def product(module: Any, width: int, registers: int, name: str) -> None:
             start_row = build.select(is_first, code["start_row"], code["out_row"])
             adds = build.or_(has_start, build.not_(is_first))
             here = build.and_(adds, build.not_(turned))
-            to, to_row = build.select(turned, sums, out), build.select(turned, code.int(WIDE), code["out_row"])
+            to, to_row = build.select(turned, sums, out), build.select(turned, code.int(ROW), code["out_row"])
             begins, step = build.select(here, start, zeros), build.select(here, panel, zero)
             kernel = build.load(build.gep(kernels, [INT32(0), height]))
 
@@ -272,7 +272,7 @@ def product(module: Any, width: int, registers: int, name: str) -> None:
                     code.at(to, (whole, panel)), code.at(begins, (whole, step)), (rest, panel, zero), code.int(1), left
                 )
             with build.if_then(turned), build.if_else(adds) as (more, plain):
-                sizes = [height, columns, code["out_row"], code.int(WIDE)]
+                sizes = [height, columns, code["out_row"], code.int(ROW)]
                 with more:
                     build.call(parts.turn_add, [out, sums, start, *sizes, start_row])
                 with plain:
@@ -281,7 +281,8 @@ def product(module: Any, width: int, registers: int, name: str) -> None:
         _cut_evenly(code, code["m"], parts.top, one_tile)
 
     def of_terms(first: Any, terms: Any) -> None:
-        _cut(code, code["n"], WIDE, size, lambda column, columns: part(first, terms, column, columns))
+        most = build.and_(code.least(build.sdiv(code.int(AREA), terms), code.int(WIDE)), code.int(-size))
+        _cut(code, code["n"], most, size, lambda column, columns: part(first, terms, column, columns))
 
     _cut(code, code["k"], DEEP, 1, of_terms)
     code.end()

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorgraph.backends.compiled import address
-from tensorgraph.backends.compiled.table import DEEP, WIDE
+from tensorgraph.backends.compiled.table import AREA, DEEP, ROW
 
 __all__ = ["Way", "scratch", "way"]
 
-SCRATCH = 4 * (16 * DEEP + 14 * WIDE + DEEP * WIDE)
+SCRATCH = 4 * (16 * DEEP + 14 * ROW + AREA)
 """Bytes that a kernel wants to itself."""
 MANY = 192
 """Rows of the left factor from which it pays to pack the right one."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorgraph.backends.compiled.layout import WIDEST
 
-__all__ = ["CORRELATE", "DEEP", "SIGNATURES", "TOGETHER", "WEIGHT", "WIDE", "emit_all", "fits"]
+__all__ = ["AREA", "CORRELATE", "DEEP", "ROW", "SIGNATURES", "TOGETHER", "WEIGHT", "WIDE", "emit_all", "fits"]
 
 CORRELATE = [
     *((p, 1) for p in (14, 8, 4, 1)),
@@ -57,8 +57,10 @@ SUMS = {
 TOGETHER = [(t, v, q) for q in (5, 3) for v in (1, 2) for t in (4, 2, 1)]
 """likewise, for several rows of the kernel at once"""
 
-DEEP, WIDE = 400, 512
-"""Terms of the sums, and columns, of one pass of a product: the part of the right factor that stays in the cache"""
+DEEP, WIDE, AREA = 400, 1024, 400 * 512
+"""Terms of the sums and columns of one pass of a product, and numbers of the right factor: what caches have room for"""
+ROW = WIDE + 16
+"""How far the rows of a tile are apart that is to be transposed: not a power of 2, for which caches have few places"""
 
 SIGNATURES: dict[str, tuple[int, int]] = {
     **{f"correlate_{p}_{v}": (23, 0) for p, v in CORRELATE},

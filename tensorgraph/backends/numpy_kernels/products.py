@@ -30,11 +30,8 @@ class FastLinear(Linear):
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Product of a (..., n, k) and b (..., k, m); operands of one axis as in NumPy. Raises ValueError."""
-        if b.ndim == 2 and a.ndim >= 2 and a.size * b.shape[1] >= ENOUGH:
-            y = _product(a, b, None)
-            if y is not None:
-                return y
-        return super().matmul(a, b)
+        y = _product(a, b, None) if b.ndim == 2 <= a.ndim and a.size * b.shape[1] >= ENOUGH else None
+        return super().matmul(a, b) if y is None else y
 
     def affine(self, a: Any, b: Any, bias: Any, rectify: bool = False) -> Any:
         """a @ b + bias for b (k, m) and bias (m): the sums start from the bias. With `rectify` relu of that."""
@@ -47,15 +44,16 @@ class FastLinear(Linear):
 
 def _product(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
     """a @ b, or with `start` (columns) that much more in every row; None where NumPy is as good or better."""
-    matrix = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
-    if a.dtype is not b.dtype or a.shape[-1] != len(b) or not kernels_allowed():
+    k, columns = b.shape
+    if a.dtype is not b.dtype or a.shape[-1] != k or not kernels_allowed() or (a.size == k and b.size <= SMALL):
         return None
+    matrix = a if a.ndim == 2 else a.reshape(-1, k)
     if start is not None and not start.flags.c_contiguous:
         start = np.ascontiguousarray(start)
     y = _compiled(matrix, b, start) if b.dtype is SINGLE else None
     if y is None:
         y = _by_blas(matrix, b, start)
-    return y if y is None or a.ndim == 2 else y.reshape(*a.shape[:-1], b.shape[1])
+    return y if y is None or a.ndim == 2 else y.reshape(*a.shape[:-1], columns)
 
 
 def _compiled(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
