@@ -138,7 +138,7 @@ def summary(model: Module, input: Any, depth: int | None = None) -> Summary:
     followed, batch statistics are not counted).
 
     The model is called once in the mode it is in. Its buffers, the random state and its `requires_grad` are as they
-    were afterwards. On the device "meta" that takes no arithmetic: `nn.summary(copy.deepcopy(model).to("meta"), shape)`.
+    were afterwards. On the device "meta" that takes no arithmetic: `summary(copy.deepcopy(model).to("meta"), shape)`.
     Raises what the model raises; DtypeError for something that is no module.
     """
     if not isinstance(model, Module):
