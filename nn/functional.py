@@ -3,7 +3,8 @@
     import tensorgraph.nn.functional as F
 
 Nothing is computed here. Functions differ from those of ops where PyTorch's habits differ from NumPy's: `pad` counts
-axes from the last one, `softmax` may leave out its axis, `inplace=` is understood (and changes nothing).
+axes from the last one, `softmax` may leave out its axis, `inplace=` is understood (and changes nothing
+but for `relu`).
 Imported by layers; imports ops.
 """
 
@@ -97,6 +98,7 @@ from tensorgraph.ops import (
     unfold,
     upsample,
 )  # fmt: skip
+from tensorgraph.ops.inplace import relu_in_place
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -130,7 +132,14 @@ def _with_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-relu = _with_inplace(ops.relu)
+def relu(x: Any, inplace: bool = False) -> Any:
+    """`ops.relu`; with `inplace=True` an intermediate result of a graph becomes its own relu.
+
+    That takes no memory where no rule needs the old values; see `nn.ReLU`.
+    """
+    return relu_in_place(x) if inplace else ops.relu(x)
+
+
 relu6 = _with_inplace(ops.relu6)
 elu = _with_inplace(ops.elu)
 selu = _with_inplace(ops.selu)

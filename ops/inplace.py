@@ -14,8 +14,9 @@ from typing import Any
 from tensorgraph import backends, writes
 from tensorgraph.errors import GraphError, ShapeError, TensorgraphError, sig
 from tensorgraph.mode import recording
-from tensorgraph.operation import Operation
+from tensorgraph.operation import Array, Operation, op
 from tensorgraph.ops import elementwise, rounding
+from tensorgraph.ops.activation import rectified, relu
 from tensorgraph.provenance import explain
 from tensorgraph.tensor import Tensor
 
@@ -74,6 +75,27 @@ def _in_place(function: Any) -> Callable[[Tensor, Any], Tensor]:
     method.__name__ = f"__i{operation.name}__"
     method.__doc__ = f"In-place {operation.name}: writes into x where no graph can see it, else `x = x op y`."
     return method
+
+
+@op
+def _relu_in_place(be, x: Array):
+    """relu, written over x; for `relu_in_place` alone, which knows that nobody needs x."""
+    return be.relu(x, out=x)
+
+
+_relu_in_place.vjp(x=lambda g, y: rectified(g, y))
+
+
+def relu_in_place(x: Any) -> Any:
+    """`relu` of an intermediate result, which becomes x itself, in the memory of x where no graph has kept its values.
+
+    Anything else stays as it is: a leaf, what needs no gradient, an array.
+    """
+    if not isinstance(x, Tensor) or x.node is None or x.node.is_leaf or not recording():
+        return relu(x)
+    y = _relu_in_place(x) if writes.is_alone(x) else relu(x)
+    x.array, x.node = y.array, y.node
+    return x
 
 
 def copy_(x: Tensor, values: Any) -> Tensor:

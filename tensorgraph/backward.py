@@ -53,15 +53,6 @@ _IN_LOOP = _count_in_loop()
 """Likewise of a gradient in the loop over those that a rule returned: the tuple and zip hold it too."""
 
 
-def _count_of_base() -> int:
-    view = backends.cpu.xp.empty(2)[::-1]
-    base = view.base
-    return getrefcount(base)
-
-
-_OF_BASE = _count_of_base()
-"""Likewise of the owner of some memory, held by a view and a local variable."""
-
 LARGE = 1 << 12
 """Elements from which it pays to ask whether a gradient may be added to in place."""
 
@@ -279,15 +270,15 @@ def steps(
             if other in grads:
                 if gx.__class__ is Pieces:
                     total = grads.pop(other)
-                    grads[other] = gx.add_to(total, getrefcount(total) == _SOLE and _is_all(total))
+                    grads[other] = gx.add_to(total, getrefcount(total) == _SOLE and writes.is_all(total))
                     del total
                 elif create_graph or gx.size < LARGE:
                     grads[other] = grads[other] + gx
                 else:
                     total = grads.pop(other)
-                    if getrefcount(total) == _SOLE and _is_all(total):
+                    if getrefcount(total) == _SOLE and writes.is_all(total):
                         grads[other] = backends.ARRAYS[type(total)].add_into(total, gx)
-                    elif getrefcount(gx) <= _IN_LOOP and _is_all(gx):
+                    elif getrefcount(gx) <= _IN_LOOP and writes.is_all(gx):
                         grads[other] = backends.ARRAYS[type(gx)].add_into(gx, total)
                     else:
                         grads[other] = total + gx
@@ -299,15 +290,6 @@ def steps(
         del gradients
         gx = None
     return found
-
-
-def _is_all(g: Any) -> bool:
-    """Whether an array that nobody else holds is all there is of its memory: no view of what others hold or see."""
-    if type(g) not in backends.ARRAYS:
-        return False
-    base = g.base
-    alone = base is None or (type(base) is type(g) and getrefcount(base) == _OF_BASE and base.base is None)
-    return alone and (base is None or base.size == g.size) and getattr(g.flags, "writeable", True)
 
 
 def _leading_to(wanted: set[int], roots: list[Node]) -> set[int]:

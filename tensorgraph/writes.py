@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import sys
 import weakref
+from sys import getrefcount
+from types import SimpleNamespace
 from typing import Any
 
-from tensorgraph.backends import ARRAYS, backend_of
+from tensorgraph.backends import ARRAYS, backend_of, cpu
 from tensorgraph.capturing import current
 from tensorgraph.errors import GraphError, sig
 from tensorgraph.mode import tick
@@ -83,6 +85,34 @@ def written_since(serial: int, array: Any) -> Birth | None:
         if when > serial and start < high and low < stop:
             return _place(code, lasti)
     return None
+
+
+# ---- memory that is nobody else's ------------------------------------------------------------------------------------
+def _held() -> tuple[int, int]:
+    """What `getrefcount` says of the owner of a view, and of the array of a tensor, which nobody else holds."""
+    held = SimpleNamespace(array=cpu.xp.empty(2)[::-1])
+    array = held.array
+    base = array.base
+    return getrefcount(base), getrefcount(array)
+
+
+def is_all(array: Any) -> bool:
+    """Whether an array that nobody else holds is all there is of its memory: no view of what others hold or see."""
+    if type(array) not in ARRAYS:
+        return False
+    base = array.base
+    if base is not None and (type(base) is not type(array) or base.base is not None or base.size != array.size):
+        return False
+    return (base is None or getrefcount(base) == _OF_BASE) and getattr(array.flags, "writeable", True)
+
+
+def is_alone(x: Any) -> bool:
+    """Whether nobody else has the values of a tensor: no node has saved them, no array shares their memory."""
+    array = x.array
+    return getrefcount(array) == _OF_ARRAY and is_all(array)
+
+
+_OF_BASE, _OF_ARRAY = _held()
 
 
 def _owner(array: Any) -> Any:

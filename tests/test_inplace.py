@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tensorgraph as tg
+from tensorgraph import nn
+from tensorgraph.nn import functional as F
 
 
 def leaf(*values):
@@ -126,3 +128,64 @@ def test_a_result_that_does_not_fit():
     with pytest.raises(tg.ShapeError):
         x[:2] = tg.ones(3)
     np.testing.assert_array_equal(x.numpy(), [0, 0, 0])
+
+
+# ---- relu in place ---------------------------------------------------------------------------------------------------
+def memory(t):
+    return t.array.__array_interface__["data"][0]
+
+
+MAKERS = {
+    "product": (lambda x, w: x @ w, True),
+    "sum": (lambda x, w: x + 1, True),
+    "convolution": (lambda x, w: tg.conv2d(x.reshape(1, 1, 8, 8), w.reshape(1, 1, 8, 8)[:, :, :3, :3]), True),
+    "saves its result": (lambda x, w: tg.tanh(x), False),
+    "view of a leaf": (lambda x, w: x.T, False),
+    "view of a result": (lambda x, w: (x * w).T, True),
+    "part of a result": (lambda x, w: (x * w)[1:], False),
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_relu_in_place_takes_the_memory_that_nobody_needs(maker):
+    f, reused = MAKERS[maker]
+    rng = np.random.default_rng(0)
+    leaves = [tg.tensor(rng.standard_normal((8, 8)), dtype=tg.float64, requires_grad=True) for _ in range(2)]
+    plain = tg.relu(f(*leaves))
+    expected = tg.grad((plain * plain).sum(), leaves, allow_unused=True)
+    x = f(*leaves)
+    before = memory(x)
+    y = nn.ReLU(inplace=True)(x)
+    assert y is x and x.node.name == ("relu_in_place" if reused else "relu") and (memory(x) == before) == reused
+    np.testing.assert_array_equal(y.detach().numpy(), plain.detach().numpy())
+    for a, b in zip(tg.grad((y * y).sum(), leaves, allow_unused=True), expected, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_relu_in_place_leaves_alone_what_somebody_holds():
+    w = tg.tensor([[-1.0, 2.0]], requires_grad=True)
+    x = w * 3
+    saved = x * x  # keeps x
+    held = x.detach()
+    y = F.relu(x, inplace=True)
+    assert y is x and held.tolist() == [[-3, 6]]
+    (saved.sum() + y.sum()).backward()
+    assert w.grad.tolist() == [[-18, 39]]
+    alias = (a := w * 3).array
+    F.relu(a, inplace=True)
+    assert alias.tolist() == [[-3, 6]] and a.tolist() == [[0, 6]]
+    for x in (w, w.detach(), tg.tensor([[-1.0, 2.0]])):
+        y = F.relu(x, inplace=True)
+        assert y is not x and x.tolist() == [[-1, 2]]
+    with tg.no_grad():
+        x = w * 3
+        assert F.relu(x, inplace=True) is not x and x.tolist() == [[-3, 6]]
+    assert isinstance(F.relu(np.ones(2), inplace=True), np.ndarray)
+
+
+def test_relu_in_place_has_second_derivatives():
+    x = tg.tensor([0.5, -0.3, 0.7], dtype=tg.float64, requires_grad=True)
+    assert tg.gradcheck(lambda x: F.relu(x * x * x, inplace=True), x)
+    assert tg.gradgradcheck(lambda x: F.relu(x * x * x, inplace=True), x)

@@ -361,6 +361,7 @@ def test_error(case: E, fence):
 # ---- nothing without a sample --------------------------------------------------------------------------------------
 TRANSFORMS = "grad_of hessian hvp jacobian jvp per_example_grad value_and_grad vjp"
 WITHOUT_SAMPLE: dict[str, str] = {
+    "relu_in_place": "writes over its input: test_inplace.py",
     "to_device": "needs two devices: test_engine.py",
     "transfer": "needs two devices: test_engine.py",
     **dict.fromkeys(TRANSFORMS.split(), "takes a function: test_derivatives.py"),

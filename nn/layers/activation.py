@@ -1,6 +1,6 @@
 """Activations as layers. What they compute, and what their gradients are at kinks, is said in ops/activation.py.
 
-`inplace=True` is understood wherever PyTorch has it and changes nothing: values are never overwritten.
+`inplace=True` is understood wherever PyTorch has it. It changes nothing but for ReLU: other values are not overwritten.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tensorgraph.errors import ArgumentError, ShapeError, sig
 from tensorgraph.nn import arguments as check
 from tensorgraph.nn import init
 from tensorgraph.nn.module import Module, Parameter
+from tensorgraph.ops.inplace import relu_in_place
 from tensorgraph.ops.rounding import check_surrogate
 
 __all__ = [
@@ -71,9 +72,15 @@ class _InPlace(_Plain):
 
 
 class ReLU(_InPlace):
-    """max(x, 0); see `ops.relu`."""
+    """max(x, 0); see `ops.relu`.
 
-    _operation = staticmethod(ops.relu)
+    `inplace=True`: an intermediate result of a graph becomes its own relu, as in PyTorch, which saves memory and time
+    where no rule needs its old values. What somebody may still need is never overwritten: then, and on leaves, on what
+    needs no gradient and without recording, the result has memory of its own.
+    """
+
+    def forward(self, input: Any) -> Any:
+        return relu_in_place(input) if self.inplace else ops.relu(input)
 
 
 class ReLU6(_InPlace):

@@ -23,7 +23,7 @@ from tensorgraph.provenance import Birth, _place, module_path
 
 __all__ = ["RECTIFIED", "Entry", "Flow", "Passed", "Recorder", "Size", "keep", "latest"]
 
-RECTIFIED = ("relu", "correlate_relu", "linear_relu", "standardize_relu")
+RECTIFIED = ("relu", "relu_in_place", "correlate_relu", "linear_relu", "standardize_relu")
 """operations whose result is that of a rectifier"""
 _MOST = 50_000  # entries; a training loop inside debug() must not grow without end
 

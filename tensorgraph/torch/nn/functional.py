@@ -1,7 +1,7 @@
 """`torch.nn.functional`: tensorgraph.nn.functional, with PyTorch's keywords and its old arguments.
 
-`input=` is understood for the first operand, and `inplace=` wherever PyTorch has it (it changes nothing: tensors behave
-as values).
+`input=` is understood for the first operand, and `inplace=` wherever PyTorch has it (it changes nothing but for relu:
+tensors behave as values).
 """
 
 from __future__ import annotations
