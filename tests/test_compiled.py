@@ -393,6 +393,32 @@ def test_optimisers(rng, name):
 
 
 @needs_kernels
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_of_several_parameters(rng, name, together, monkeypatch):
+    """Updated where they lie, with one of more than a piece, gradients that lie otherwise, and ones that come late."""
+    if not together:
+        monkeypatch.setattr(type(cpu), "takes_several", lambda *_: False)
+    monkeypatch.setattr(updates, "PIECE", 1000)
+    shapes = [(3, 5), (4097,), (1,), (40, 50), (7, 2, 3)]
+    start = [rng.standard_normal(s).astype("f") for s in shapes]
+    slopes = [[rng.standard_normal(s).astype("f") for s in shapes] for _ in range(5)]
+
+    def steps():
+        params = [nn.Parameter(tg.tensor(a.copy())) for a in start]
+        optimizer = getattr(nn.optim, name.split()[0])(params, **OPTIMISERS[name])
+        for i, gradients in enumerate(slopes):
+            optimizer.param_groups[0]["lr"] *= 0.9
+            for j, (p, g) in enumerate(zip(params, gradients, strict=True)):
+                p.grad = None if (i, j) in ((0, 2), (3, 0)) else tg.tensor(np.asfortranarray(g) if j == 3 else g)
+            optimizer.step()
+        remembered = [v.numpy() for p in params for v in optimizer.state[p].values() if isinstance(v, tg.Tensor)]
+        return [p.detach().numpy() for p in params] + remembered
+
+    close(both(steps), 2e-5)
+
+
+@needs_kernels
 @pytest.mark.parametrize("dtype", ["float64", "complex64"])
 def test_other_dtypes_are_left_to_numpy(rng, dtype, monkeypatch):
     monkeypatch.setattr(compiled, "_found", {})  # would fail when it is asked for a kernel

@@ -167,14 +167,15 @@ class Optimizer:
         names = tuple(starts)
         known = self._packs.get(i)
         if known is None or known[:2] != (ids, names) or not all(pack.fits(names, self.state) for pack in known[2]):
-            packs = packed(ready, self.state, starts, tuple(self._numbers), self._elementwise)
+            packs = packed(ready, self.state, starts, tuple(self._numbers), self._elementwise, self._kernel)
             known = self._packs[i] = ids, names, packs
         return known[2]
 
     def _apply(self, pack: Pack, group: Mapping[str, Any], gradients: list[Any]) -> None:
         numbers = dict(pack.numbers)
         self._advance(numbers, group)
-        for p, g, arrays in pack.pieces(gradients, self._vector, self._kernel):
+        kernel = "" if group.get("l1_decay") else self._kernel
+        for p, g, arrays in pack.pieces(gradients, self._vector, kernel):
             if group.get("l1_decay"):
                 g = self._with_l1(pack.be, p, g, group)
             self._update(pack.be, p, g, {**arrays, **numbers, "fresh": pack.fresh}, group)

@@ -1,9 +1,9 @@
 """`Pack`: parameters that an optimiser updates in one go. Imported by optimizer.py only.
 
 Of many small parameters the calls cost more than the arithmetic, of a large one the ways to memory. So small ones of
-a dtype are copied into one vector, updated there and copied back, and what is remembered of them lies in one vector
-each, of which the entries of `optimizer.state` are views. A large one is updated block by block, and what an update
-reads and writes of a block stays in the processor's cache.
+a dtype are updated together: as they lie, or copied into one vector and back. What is remembered of them lies in one
+vector each, of which the entries of `optimizer.state` are views. A large one is updated block by block, and what an
+update reads and writes of a block stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tensorgraph import backends
+from tensorgraph.backends.updates import Several
 from tensorgraph.errors import ShapeError, sig
 from tensorgraph.tensor import Tensor
 
 __all__ = ["Pack", "packed"]
 
 LIMIT = 1 << 20
-"""elements of a pack where the device does not say what fits into its cache"""
+"""elements of a pack where arrays are updated as they lie, or the device does not say what fits into its cache"""
 
 
 class Pack:
@@ -28,12 +29,15 @@ class Pack:
     just made.
     """
 
-    __slots__ = ("be", "params", "arrays", "entries", "held", "numbers", "fresh", "vectors", "slices", "size", "whole")
+    __slots__ = (
+        "be", "params", "arrays", "entries", "held", "numbers", "fresh", "vectors", "slices", "size", "together",
+        "whole",
+    )  # fmt: skip
 
     def __init__(self, params: Sequence[Tensor], entries: Sequence[dict[str, Any]], starts: Mapping[str, float],
                  numbers: Mapping[str, Any], fresh: bool, whole: bool):  # fmt: skip
         self.params, self.entries, self.numbers, self.fresh, self.whole = params, entries, dict(numbers), fresh, whole
-        self.arrays = [p.array for p in params]
+        self.arrays, self.together = [p.array for p in params], None
         be = self.be = backends.backend_of(self.arrays[0])
         self.slices, self.size = [], 0
         for array in self.arrays:
@@ -83,12 +87,18 @@ class Pack:
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """(p, g, arrays) of every piece, to be updated in turn: vectors, with the parameters' new values put back.
 
-        Pieces are blocks unless the backend does the step `kernel` in one pass.
+        Pieces are blocks unless the backend does the step `kernel` in one pass; where it takes several arrays as they
+        lie, there is one piece and nothing is copied.
         Complex numbers count as pairs of real ones. With `whole`, the one parameter in its own shape.
         """
         be, arrays = self.be, self.arrays
         if self.whole:
             yield arrays[0], gradients[0], self.vectors
+            return
+        if len(arrays) > 1 and be.takes_several(kernel, arrays, len(self.vectors)):
+            if self.together is None:
+                self.together = Several(arrays)
+            yield self.together, Several(gradients), self.vectors
             return
         copied = len(arrays) > 1 or not arrays[0].flags.c_contiguous
         if copied:
@@ -118,7 +128,7 @@ def _real(vector: Any) -> Any:
 
 
 def packed(params: Sequence[Tensor], state: dict[Tensor, dict[str, Any]], starts: Mapping[str, float],
-           numbers: Sequence[str], elementwise: bool) -> list[Pack]:  # fmt: skip
+           numbers: Sequence[str], elementwise: bool, kernel: str) -> list[Pack]:  # fmt: skip
     """All parameters in packs; makes what the state lacks."""
     packs: list[Pack] = []
     growing: dict[Any, list[Tensor]] = {}
@@ -129,11 +139,13 @@ def packed(params: Sequence[Tensor], state: dict[Tensor, dict[str, Any]], starts
         known = {name: number for name, number in zip(numbers, key[3], strict=True) if number is not None}
         packs.append(Pack(members, [state[p] for p in members], starts, known, key[2], not elementwise))
 
+    arrays = [p.array for p in params]
+    copies_nothing = arrays and backends.backend_of(arrays[0]).takes_several(kernel, arrays, len(starts))
     for p in params:
         entry = state.setdefault(p, {})
         be = backends.backend_of(p.array)
         key = (p.device, p.dtype, any(entry.get(name) is None for name in starts), tuple(map(entry.get, numbers)))
-        limit = be.block or LIMIT
+        limit = LIMIT if copies_nothing else be.block or LIMIT
         # one that lies in another's memory goes alone: a copy put back would undo what was done through the other
         alone = not elementwise or 2 * p.array.size > limit or p.array.base is not None
         if alone:

@@ -7,8 +7,24 @@ floating dtype and one length; no two share memory. Numbers are Python's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Any
+
+
+class Several:
+    """Arrays of one dtype that count as one vector: those of the first, then those of the second, ...
+
+    `plan` is for what a backend wants to remember of them.
+    """
+
+    __slots__ = ("arrays", "dtype", "plan", "shape", "size")
+
+    def __init__(self, arrays: Sequence[Any]):
+        self.arrays, self.dtype = arrays, arrays[0].dtype
+        self.plan: Any = None
+        self.size = sum([a.size for a in arrays])
+        self.shape = (self.size,)
 
 
 class Updates:
@@ -21,6 +37,10 @@ class Updates:
 
         Then it is best given whole arrays; otherwise pieces that stay in the cache from one pass to the next.
         """
+        return False
+
+    def takes_several(self, step: str, arrays: Sequence[Any], remembered: int) -> bool:
+        """Whether `p` and `g` of a step may be `Several` arrays, updated where they lie; else they must be vectors."""
         return False
 
     def descent(self, p: Any, g: Any, decay: float, maximize: bool, out: Any) -> Any:
