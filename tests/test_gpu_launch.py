@@ -273,6 +273,36 @@ def test_logits_of_any_size():
     np.testing.assert_allclose(arrays(got[0])[0], [2e4, np.log(3), 0], rtol=1e-6)
 
 
+# ---- softmax ---------------------------------------------------------------------------------------------------------
+@forms
+@pytest.mark.parametrize("shape, axis", [((7,), 0), ((5, 300), -1), ((4, 1), 1), ((3, 9, 5), 1), ((40, 33), 0)])
+def test_softmax(shape, axis, dtype, rng, whole):
+    x = (5 * rng.standard_normal(shape)).astype(dtype)
+    got, expected = both(lambda: gradients(lambda x: ops.softmax(x, axis), x), "softmax", "softmax_slope")
+    agree(got, expected, dtype)
+
+
+def test_softmax_of_any_numbers():
+    inf = np.inf
+    x = on_device(np.array([[1e30, -1e30, 0], [-inf, -inf, -inf], [-inf, 0, 0], [inf, 0, 0], [np.nan, 0, 0]]))
+    with np.errstate(invalid="ignore"):
+        got, expected = both(lambda: cuda.softmax(x, 1), "softmax")
+    agree(got, expected, "float64")
+
+
+@forms
+@pytest.mark.parametrize("kind", ["no", "boolean", "float", "causal"])
+def test_attention(kind, dtype, rng, whole):
+    q, k, v = (rng.standard_normal(shape).astype(dtype) for shape in ((2, 3, 5, 4), (2, 3, 7, 4), (2, 3, 7, 6)))
+    allowed = rng.random((2, 1, 5, 7)) < 0.6
+    allowed[0, 0, 2] = False  # a query that may look at nothing
+    masks = {"boolean": allowed, "float": np.where(allowed, rng.standard_normal((5, 7)), -np.inf).astype(dtype)}
+    mask = Tensor(on_device(masks[kind])) if kind in masks else None
+    call = lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, mask, is_causal=kind == "causal")
+    got, expected = both(lambda: gradients(call, q, k, v), "softmax", "softmax_slope")
+    agree(got, expected, dtype)
+
+
 # ---- one number at a time --------------------------------------------------------------------------------------------
 @forms
 @pytest.mark.parametrize("name", ["relu", "gelu", "silu"])

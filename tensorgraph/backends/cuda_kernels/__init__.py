@@ -18,6 +18,7 @@ from tensorgraph.backends.cuda_kernels import (
     normalization,
     pooling,
     random,
+    softmax,
     updates,
 )
 from tensorgraph.backends.cuda_kernels.channels import FastStatistics
@@ -26,6 +27,7 @@ from tensorgraph.backends.cuda_kernels.embedding import FastRows
 from tensorgraph.backends.cuda_kernels.launch import REALS, Kernel
 from tensorgraph.backends.cuda_kernels.pooling import FastPooling
 from tensorgraph.backends.cuda_kernels.random import DeviceStream
+from tensorgraph.backends.cuda_kernels.softmax import FastSoftmax
 from tensorgraph.backends.cuda_kernels.updates import FastUpdates
 from tensorgraph.mode import kernels_allowed
 
@@ -33,12 +35,13 @@ __all__ = ["KERNELS", "CudaKernels"]
 
 KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
-    for part in (channels, cross_entropy, elementwise, embedding, normalization, pooling, random, updates)
+    for part in (channels, cross_entropy, elementwise, embedding, normalization, pooling, random, softmax, updates)
     for kernel in part.KERNELS
 }
 """All of them by name, for the tests."""
 
 FUSED: dict[str, Callable] = {
+    "attention": softmax.attention,
     "gelu": unit(elementwise.gelu, elementwise.gelu_slope),
     "silu": unit(elementwise.silu, elementwise.silu_slope),
     "softmax_cross_entropy": cross_entropy.cross_entropy,
@@ -48,7 +51,7 @@ FUSED: dict[str, Callable] = {
 """name of a fused operation -> its kernel"""
 
 
-class CudaKernels(FastPooling, FastRows, FastBias, FastStatistics, FastRectifier, FastUpdates):
+class CudaKernels(FastPooling, FastRows, FastBias, FastSoftmax, FastStatistics, FastRectifier, FastUpdates):
     """What is put before `Backend`, on an array library that has CuPy's `RawKernel`."""
 
     xp: Any

@@ -12,26 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.backends.cuda_kernels.launch import EACH, TOTAL, WARP, Kernel, threads_for, wide_dtype
+from tensorgraph.backends.cuda_kernels.launch import EACH, LARGEST, TOTAL, WARP, Kernel, threads_for, wide_dtype
 
 __all__ = ["KERNELS", "cross_entropy"]
-
-LARGEST = """
-__device__ wide largest(wide value)  /* as total */
-{
-    __shared__ wide part[THREADS];
-    int t = threadIdx.x;
-    part[t] = value;
-    __syncthreads();
-    for (int half = THREADS / 2; half >= TILE; half /= 2) {
-        if (t < half && part[t + half] > part[t]) part[t] = part[t + half];
-        __syncthreads();
-    }
-    value = part[t % TILE];
-    __syncthreads();
-    return value;
-}
-"""
 
 forward = Kernel(
     "cross_entropy",

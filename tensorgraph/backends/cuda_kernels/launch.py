@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["EACH", "REALS", "TOTAL", "WARP", "Kernel", "threads_for", "wide_dtype"]
+__all__ = ["EACH", "LARGEST", "REALS", "TOTAL", "WARP", "Kernel", "threads_for", "wide_dtype"]
 
 HALF, SINGLE, DOUBLE = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 REALS = {HALF: ("unsigned short", "float"), SINGLE: ("float", "float"), DOUBLE: ("double", "double")}
@@ -63,7 +63,23 @@ __device__ wide total(wide value)  /* the sum over all threads whose number is t
     return value;
 }
 """
-"""Every thread of a block calls it. The order of the sum is fixed, so results are the same in every run."""
+LARGEST = """
+__device__ wide largest(wide value)  /* as total */
+{
+    __shared__ wide part[THREADS];
+    int t = threadIdx.x;
+    part[t] = value;
+    __syncthreads();
+    for (int half = THREADS / 2; half >= TILE; half /= 2) {
+        if (t < half && part[t + half] > part[t]) part[t] = part[t + half];
+        __syncthreads();
+    }
+    value = part[t % TILE];
+    __syncthreads();
+    return value;
+}
+"""
+"""Every thread of a block calls them. The order of a sum is fixed, so results are the same in every run."""
 
 
 class Kernel:
