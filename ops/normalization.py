@@ -89,8 +89,7 @@ def _update(momentum: float, *statistics: tuple[Any, Any, float]) -> None:
     for running, values, factor in statistics:
         if running is not None:
             array = raw(running)
-            array *= 1 - momentum
-            array += (momentum * factor * values).reshape(array.shape).astype(array.dtype, copy=False)
+            backends.backend_of(array).move_towards(array, values.reshape(array.shape), momentum, factor)
             written.append(array)
     if written:
         writes.wrote(*written)

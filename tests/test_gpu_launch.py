@@ -195,6 +195,20 @@ def test_rms_norm(rng):
     agree(got, expected, "float32")
 
 
+@forms
+def test_running_statistics(dtype, rng, whole):
+    x, start = rng.standard_normal((6, 5, 4)).astype(dtype), rng.standard_normal((2, 5)).astype(dtype)
+
+    def moved():
+        mean, var = (Tensor(on_device(a)) for a in start)
+        y = ops.batch_norm(Tensor(on_device(x)), mean, var, training=True, momentum=0.2)
+        return y, mean, var
+
+    names = {"moments", "normalized"} | ({"move_towards"} if dtype != "float16" else set())  # of float32 statistics
+    got, expected = both(moved, *names)
+    agree(got, expected, dtype)
+
+
 def test_moments_keep_their_digits(rng):
     """Where the mean is far from 0, and over pieces that differ much among each other."""
     x = (rng.standard_normal((130, 2, 9, 8)) + 1000 * np.arange(130).reshape(-1, 1, 1, 1)).astype(np.float32)

@@ -72,6 +72,11 @@ class Reduction:
         squares = self.dot_along(centered, centered, axis)  # pyright: ignore[reportAttributeAccessIssue]
         return mean, centered, squares / (x.size // mean.size)
 
+    def move_towards(self, average: Any, values: Any, rate: float, factor: float) -> None:
+        """average = (1 - rate) average + rate factor values, in place: a running mean."""
+        average *= 1 - rate
+        average += (rate * factor * values).astype(average.dtype, copy=False)
+
     def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """Largest element; NaN wins."""
         if x.size == 0:

@@ -149,7 +149,13 @@ normalized_slope = Kernel(
 """,
     before=PLACE,
 )
-KERNELS = moments, merge, normalized, normalized_sums, normalized_slope
+running = Kernel(
+    "move_towards",
+    "real* average, const real* values, wide stays, wide comes, whole size",
+    EACH + "    average[i] = put(stays * get(average[i]) + comes * get(values[i]));",
+)
+
+KERNELS = moments, merge, running, normalized, normalized_sums, normalized_slope
 
 
 class Layout(NamedTuple):
@@ -183,7 +189,7 @@ def layout(size: int, groups: int, inner: int) -> Layout:
 
 
 class FastStatistics(Reduction):
-    """Overrides a definition."""
+    """Overrides definitions."""
 
     takes: Callable[..., bool]
 
@@ -195,6 +201,15 @@ class FastStatistics(Reduction):
         mean, var = _moments(self, self.xp.ascontiguousarray(x), plan)
         shape = [1 if i in axis else n for i, n in enumerate(x.shape)]
         return mean.reshape(shape), None, var.reshape(shape)
+
+    def move_towards(self, average: Any, values: Any, rate: float, factor: float) -> None:
+        """average = (1 - rate) average + rate factor values, in place: a running mean."""
+        alike = average.dtype == values.dtype and average.shape == values.shape and average.flags.c_contiguous
+        if not alike or not self.takes(average, values):
+            super().move_towards(average, values, rate, factor)
+            return
+        values = self.xp.ascontiguousarray(values)
+        running.over(self, average.size, average, values, 1 - rate, rate * factor, dtype=average.dtype)
 
 
 def channels_of(x: Any, axis: tuple[int, ...]) -> Layout | None:
