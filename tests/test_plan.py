@@ -68,6 +68,8 @@ NETWORKS = {
     "images": (lambda: nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.MaxPool2d(2), block(16), nn.Conv2d(16, 32, 3),
                                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 50)), image),
     "lstm": (lambda: Letters(nn.LSTM(32, 32, batch_first=True)), text),
+    "gru": (lambda: Letters(nn.GRU(32, 32, batch_first=True)), text),
+    "plain recurrent": (lambda: Letters(nn.RNN(32, 32)), text),
     "transformer": (lambda: Letters(nn.TransformerEncoderLayer(32, 2, 64, batch_first=True)), text),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from tensorgraph.backends import compiled, kernels, recurrence
 from tensorgraph.backends.meta.array import MetaArray, new, view
 from tensorgraph.backends.meta.functions import functions
 from tensorgraph.backends.numpy_kernels import convolution, elementwise
+from tensorgraph.backends.numpy_kernels import recurrence as sequences
 from tensorgraph.mode import kernels_allowed
 
 __all__ = ["KERNELS", "Lie", "channels_last", "columns", "fits", "matrix", "pools", "tiles"]
@@ -171,22 +172,82 @@ def _standardize_relu(
     return y, pullback
 
 
-def _lstm(be: Any, z: Any, w: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool) -> Any:
-    if z.dtype.kind != "f" or z.dtype.itemsize < 4 or not z.size or not z.dtype == w.dtype == h.dtype == c.dtype:
-        return None
-    run = recurrence.Sequence(be, z, h, c, reverse)
-    y = run.result()
+# ---- recurrent networks ----------------------------------------------------------------------------------------------
+def _compiled(x: MetaArray, w_hh: MetaArray) -> bool:
+    """Whether a compiled kernel takes all steps of a sequence."""
+    enough = x.shape[0] * x.shape[1] * len(w_hh) >= sequences.ENOUGH
+    return enough and x.dtype == SINGLE and kernels_allowed() and compiled.kernels() is not None
+
+
+def _readable(g: Any) -> Any:
+    """A gradient of all steps, copied where it does not lie row by row."""
+    return g if g is None or g.strides[-1] == g.itemsize or g.shape[-1] == 1 else new(g.shape, g.dtype)
+
+
+def _states(lines: recurrence.Lines, size: int) -> MetaArray:
+    return new((lines.n, size), lines.x.dtype)
+
+
+def _lstm(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b: Any, h: Any, c: Any, *, wanted: tuple, reverse: bool
+) -> Any:  # fmt: skip
+    if not (recurrence.suits(x, w_ih, w_hh, b, h, c) and _compiled(x, w_hh)):
+        return recurrence.lstm(be, x, w_ih, w_hh, b, h, c, wanted=wanted, reverse=reverse)
+    lines, size = recurrence.Lines(be, x, reverse), h.shape[1]
+    y, *kept = lines.empty(size), lines.inputs(w_ih, b), lines.empty(size)
+
+    def pullback(g: Any, kept: Any = kept) -> tuple:
+        gy = _readable(g.values[0])
+        into, gh, gc = lines.empty(4 * size), _states(lines, size), _states(lines, size)
+        found = recurrence.gradients(lines, into, into, w_ih, lambda: lines.before(y, h), (*wanted[:4], False))
+        del gy
+        return (*found[:4], gh, gc)
+
+    return (y, _states(lines, size)), pullback
+
+
+def _gru(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h: Any, *, wanted: tuple, reverse: bool
+) -> Any:  # fmt: skip
+    if not (recurrence.suits(x, w_ih, w_hh, b_ih, b_hh, h) and _compiled(x, w_hh)):
+        return recurrence.gru(be, x, w_ih, w_hh, b_ih, b_hh, h, wanted=wanted, reverse=reverse)
+    lines, size = recurrence.Lines(be, x, reverse), h.shape[1]
+    y, *kept = lines.empty(size), lines.inputs(w_ih, b_ih), lines.empty(size)
+
+    def pullback(g: Any, kept: Any = kept) -> tuple:
+        gy = _readable(g)
+        into, gh = lines.empty(4 * size), _states(lines, size)
+        at_input, at_state = into[..., : 3 * size], into[..., size:]
+        gradients = recurrence.gradients(lines, at_input, at_state, w_ih, lambda: lines.before(y, h), wanted)
+        del gy
+        return (*gradients, gh)
+
+    return y, pullback
+
+
+def _rnn(
+    be: Any, x: Any, w_ih: Any, w_hh: Any, b: Any, h: Any, *, wanted: tuple, reverse: bool, rectified: bool
+) -> Any:  # fmt: skip
+    if not (recurrence.suits(x, w_ih, w_hh, b, h) and _compiled(x, w_hh)):
+        return recurrence.rnn(be, x, w_ih, w_hh, b, h, wanted=wanted, reverse=reverse, rectified=rectified)
+    lines, size = recurrence.Lines(be, x, reverse), h.shape[1]
+    y = lines.inputs(w_ih, b)
 
     def pullback(g: Any) -> tuple:
-        into, g = be.empty_like(run.gates), g.copy()
-        return run.gradients(be, into, g[run.last], w, wanted)
+        gy = _readable(g)
+        into, gh = lines.empty(size), _states(lines, size)
+        found = recurrence.gradients(lines, into, into, w_ih, lambda: lines.before(y, h), (*wanted[:4], False))
+        del gy
+        return (*found[:4], gh)
 
     return y, pullback
 
 
 KERNELS = {
     "gelu": _unit,
+    "gru": _gru,
     "lstm": _lstm,
+    "rnn": _rnn,
     "silu": _unit,
     "standardize": _standardize,
     "standardize_relu": _standardize_relu,
