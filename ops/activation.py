@@ -50,13 +50,16 @@ def relu(be, x: Array):
 
 
 @op
-def rectified(be, slope: Array, result: Array):
-    """The slope where the result of relu is positive, else 0: the rule of relu, and of itself."""
-    return be.relu_slope(slope, result)
+def rectified(be, slope: Array, result: Array, over: object = None):
+    """The slope where the result of relu is positive, else 0: the rule of relu, and of itself.
+
+    `over`: the slope's own array, where it may be written over.
+    """
+    return be.relu_slope(slope, result, over)
 
 
-rectified.vjp(slope=lambda g, result: rectified(g, result))
-relu.vjp(x=lambda g, y: rectified(g, y))
+rectified.vjp(slope=lambda g, result, own: rectified(g, result, own))
+relu.vjp(x=lambda g, y, own: rectified(g, y, own))
 
 
 @op

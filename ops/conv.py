@@ -94,7 +94,7 @@ _correlate.vjp(
     weight=lambda g, input, weight_shape, how: _correlate_weight(g, input, how=how, kernel=weight_shape[2:]),
     bias=_sum_bias,
 )
-_correlate_relu.vjp(g=lambda g, y: rectified(g, y), **_correlate.op.rules)
+_correlate_relu.vjp(g=lambda g, y, own: rectified(g, y, own), **_correlate.op.rules)
 _correlate_input.vjp(
     input=_transposed_input_rule,
     weight=_transposed_weight_rule,

@@ -83,7 +83,7 @@ def _relu_in_place(be, x: Array):
     return be.relu(x, out=x)
 
 
-_relu_in_place.vjp(x=lambda g, y: rectified(g, y))
+_relu_in_place.vjp(x=lambda g, y, own: rectified(g, y, own))
 
 
 def relu_in_place(x: Any) -> Any:

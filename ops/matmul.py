@@ -161,7 +161,7 @@ _linear.vjp(
     bias=lambda g: g,
 )
 _linear.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
-_linear_relu.vjp(g=lambda g, y: rectified(g, y), **_linear.op.rules)
+_linear_relu.vjp(g=lambda g, y, own: rectified(g, y, own), **_linear.op.rules)
 _linear_relu.macs(lambda y_shape, weight_shape: math.prod(y_shape) * weight_shape[1])
 
 

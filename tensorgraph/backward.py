@@ -250,7 +250,17 @@ def steps(
         if widen is not None and not create_graph:
             g, saved = widen(plan, g, saved)
         try:
-            gradients = pull(g, plan.lift(node, saved) if create_graph else saved)  # pyright: ignore[reportOptionalCall]
+            if (
+                plan.own
+                and not special
+                and not create_graph
+                and g.size >= LARGE
+                and getrefcount(g) == _SOLE
+                and writes.is_all(g)
+            ):
+                gradients = pull(g, saved, g)  # pyright: ignore[reportOptionalCall]
+            else:
+                gradients = pull(g, plan.lift(node, saved) if create_graph else saved)  # pyright: ignore[reportOptionalCall]
         except Exception as error:
             raise explain(f"backward of {plan.name}", error, (("g", g, node),), node.scope)
         del saved

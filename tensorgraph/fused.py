@@ -8,6 +8,8 @@ A backend that knows better registers a kernel, `backend.add_kernel("layer_norm"
     kernel(be, *arrays, wanted, **static) -> (value, pullback) or None
     pullback(g) -> one gradient, or None, per array
 
+A pullback with a second parameter, `pullback(g, own=None)`, gets g there too where it may write over it.
+
 A definition of several results returns a tuple; so is the value of its kernels then, and `g.values` holds a gradient,
 or None, for each result.
 
@@ -84,7 +86,7 @@ def fusable(definition: F) -> F:
         if not parents:
             return tuple(map(Tensor, y)) if many else Tensor(y)
         code, lasti = caller()
-        plan = _FusedPlan(fused, wanted, static)
+        plan = _FusedPlan(fused, wanted, static, _has_two_parameters(pullback))
         if many:
             return spread(Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, None, None), y)
         return Tensor(
@@ -99,6 +101,11 @@ def fusable(definition: F) -> F:
     call.op, call.macs = fused, macs  # pyright: ignore[reportAttributeAccessIssue]
     fusables[name] = call
     return call  # pyright: ignore[reportReturnType]
+
+
+def _has_two_parameters(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_argcount == 2
 
 
 class Fused:
@@ -120,15 +127,17 @@ class _FusedPlan(Plan):
 
     __slots__ = ("fused", "definition", "wanted", "static")
 
-    def __init__(self, fused: Fused, wanted: tuple[bool, ...], static: dict[str, Any]):
+    def __init__(self, fused: Fused, wanted: tuple[bool, ...], static: dict[str, Any], own: bool):
         arrays = fused.arrays[: len(wanted)]
         inputs = tuple(n for n, w in zip(arrays, wanted, strict=True) if w)
 
-        def pull(g: Any, saved: tuple) -> tuple:  # no method: a plan that holds itself would be a cycle
-            return tuple([gx for gx, w in zip(saved[0](g), wanted, strict=True) if w])
+        def pull(g: Any, saved: tuple, own: Any = None) -> tuple:  # no method: a plan that holds itself is a cycle
+            found = saved[0](g) if own is None else saved[0](g, own)
+            return tuple([gx for gx, w in zip(found, wanted, strict=True) if w])
 
         super().__init__(fused.name, inputs, ("pullback", *arrays), (), pull)
         self.fused, self.definition, self.wanted, self.static = fused, fused.definition, wanted, static
+        self.own = own
 
     def lift(self, node: Node, saved: tuple) -> tuple:
         def through_definition(g: Any) -> list:

@@ -20,10 +20,11 @@ class Plan:
 
     `pull(g, saved)` returns one gradient (or None) per entry of `inputs`, from the saved values in the order of
     `names`. `roles` has one function per saved value, `role(value, node)`, that connects the value to the graph for
-    a backward pass that is itself recorded.
+    a backward pass that is itself recorded. With `own`, pull takes g once more as `own`, where nobody else holds it and
+    it may be written over.
     """
 
-    __slots__ = ("name", "inputs", "names", "roles", "pull", "broadcasts", "op")
+    __slots__ = ("name", "inputs", "names", "roles", "pull", "broadcasts", "op", "own")
 
     def __init__(self, name, inputs, names, roles, pull, broadcasts=False, op=None):
         self.name: str = name
@@ -33,6 +34,7 @@ class Plan:
         self.pull: Any = pull
         self.broadcasts: bool = broadcasts
         self.op = op
+        self.own = False
 
     def lift(self, node: Node, saved: tuple) -> tuple:
         """The saved values of `node` as tensors that are connected to the graph."""

@@ -125,7 +125,7 @@ class Operation:
     def add_rules(self, rules: dict[str, Callable]) -> None:
         """Checks what the rules ask for against what there is."""
         gradients = tuple("g" + name for name in self.outputs) or ("g",)
-        there_is = {*gradients, *(self.outputs or ("y",)), *self.aux, *self.arrays, *self.static}
+        there_is = {*gradients, *(self.outputs or ("y", "own")), *self.aux, *self.arrays, *self.static}
         there_is |= {f"{name}_shape" for name in self.arrays}
         for name, rule in rules.items():
             if name not in self.arrays and (name != "g" or self.outputs):
@@ -160,7 +160,7 @@ class Operation:
         """What is kept alive when exactly `inputs` need a gradient."""
         first = ("g",) if "g" in self.rules and "g" not in self.arrays else ()
         asked = (name for wanted in (*first, *inputs) for name in _parameters(self.rules[wanted]))
-        gradients = {"g", *("g" + name for name in self.outputs)}
+        gradients = {"g", "own", *("g" + name for name in self.outputs)} - {*self.static}
         return tuple(name for name in dict.fromkeys(asked) if name not in gradients or name in self.arrays)
 
     def plan(self, inputs: tuple[str, ...]) -> Plan:
@@ -170,6 +170,7 @@ class Operation:
             names = self.saves(inputs)
             plan = Plan(self.name, inputs, names, self._roles(inputs, names), None, self.broadcasts, self)
             plan.pull = self.compile_pull(plan, inputs)
+            plan.own = plan.pull.__code__.co_argcount > 2
             self.plans[inputs] = plan
         return plan
 
@@ -184,16 +185,29 @@ class Operation:
         return tuple(map(role, names))
 
     def compile_pull(self, plan: Plan, wanted: Sequence[str]) -> Callable:
-        """`pull(g, saved)` that runs the rules of `wanted` and puts None for the other inputs of the plan."""
+        """`pull(g, saved)` that runs the rules of `wanted` and puts None for the other inputs of the plan.
+
+        Where the first rule that runs asks for `own` and no other rule needs the g that it gets, `own` is a parameter.
+        """
         rules = {f"rule_{name}": self.rules[name] for name in wanted}
-        calls = [f"rule_{n}({', '.join(_parameters(self.rules[n]))})" if n in wanted else "None" for n in plan.inputs]
+        first = "g" if "g" in self.rules and "g" not in self.arrays and not self.outputs else wanted[0]
+        owns = "own" not in self.arrays + self.static and (first == "g" or len(wanted) == 1)
+
+        def call(name: str) -> str:
+            given = (
+                "None" if n == "own" and not (owns and name == first) else n for n in _parameters(self.rules[name])
+            )
+            return f"rule_{name}({', '.join(given)})"
+
+        calls = [call(n) if n in wanted else "None" for n in plan.inputs]
         unpack = [f"    ({', '.join(plan.names)},) = saved"] if plan.names else []
         if self.outputs:
             unpack.append(f"    ({', '.join('g' + n for n in self.outputs)},) = g.values")
-        elif "g" in self.rules and "g" not in self.arrays:
+        elif first == "g":
             rules["rule_g"] = self.rules["g"]
-            unpack.append(f"    g = rule_g({', '.join(_parameters(self.rules['g']))})")
-        lines = ["def pull(g, saved):", *unpack, f"    return ({', '.join(calls)},)"]
+            unpack.append(f"    g = {call('g')}")
+        own = ", own=None" if owns and "own" in _parameters(self.rules[first]) else ""
+        lines = [f"def pull(g, saved{own}):", *unpack, f"    return ({', '.join(calls)},)"]
         return _define("pull", "\n".join(lines), rules, f"{self.name} pull {' '.join(wanted)}")
 
     def narrow(self, plan: Plan, wanted: tuple[str, ...]) -> Callable:

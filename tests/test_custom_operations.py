@@ -40,7 +40,9 @@ def test_rules_are_checked_when_they_are_declared():
     def thing(be, x, n: int = 3):
         return x * n
 
-    with pytest.raises(tg.GraphError, match=r"thing.vjp: the rule for 'x' asks for z, which does not exist\n.*g, n, x"):
+    with pytest.raises(
+        tg.GraphError, match=r"thing.vjp: the rule for 'x' asks for z, which does not exist\n.*g, n, own, x"
+    ):
         thing.vjp(x=lambda g, z: g)
     with pytest.raises(tg.GraphError, match="there is no array input 'n'"):
         thing.vjp(n=lambda g: g)
@@ -88,6 +90,56 @@ def test_a_rule_for_g_runs_once_before_the_others():
 
     with pytest.raises(tg.GraphError, match="there is no array input 'g'"):
         two.vjp(g=lambda gp: gp)
+
+
+def test_a_rule_may_write_over_a_gradient_that_nobody_else_holds():
+    given = []
+
+    @op
+    def negated(be, x):
+        return -x
+
+    def over(g, own):
+        given.append(own is not None)
+        if own is None:
+            return -g
+        own *= -1
+        return own
+
+    negated.vjp(x=over)
+
+    @op
+    def doubled(be, a, b):
+        return 2 * a + b
+
+    doubled.vjp(a=lambda g, own: given.append(own is not None) or 2 * g, b=lambda g: g)
+    x = tg.ones(100, 100, requires_grad=True)
+
+    def passes(f, **settings):
+        """What each pass through a rule was given, and the gradient of the sum of f(x)."""
+        given.clear()
+        x.grad = None
+        f(tg.exp(x * 0) * x).sum().backward(**settings)
+        return given.copy(), x.grad
+
+    def values(f, expected, **settings):
+        found, g = passes(f, **settings)
+        np.testing.assert_allclose(g.detach().numpy(), expected, rtol=1e-6)
+        return found
+
+    assert values(lambda y: negated(y * 3), -3) == [False], "the gradient of a sum is one number, shown everywhere"
+    assert values(lambda y: tg.square(negated(y)), 2) == [True]
+    assert values(lambda y: tg.square(negated(negated(y))), 2) == [True, True]
+    assert values(lambda y: tg.square(negated(y)), 2, create_graph=True) == [False]
+    assert values(lambda y: tg.square(doubled(y, tg.exp(y) * 0 + y)), 18) == [False], "the other rule needs it too"
+    seen = []
+
+    def hooked(y):
+        y = negated(y)
+        y.register_hook(seen.append)
+        return tg.square(y)
+
+    assert values(hooked, 2) == [False] and (seen[0].numpy() == -2).all()
 
 
 @pytest.mark.parametrize("broadcasts", [False, True])

@@ -56,10 +56,11 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
             return x.clip(0, np.inf, out=out) if y is None else y
         return np.maximum(x, 0, out=out)
 
-    def relu_slope(self, g: Any, y: Any) -> Any:
-        """g where y > 0, else 0."""
+    def relu_slope(self, g: Any, y: Any, out: Any = None) -> Any:
+        """g where y > 0, else 0; it may be written into `out`."""
         if type(g) is np.ndarray and g.size >= ENOUGH and kernels_allowed():
-            slope = flat("relu_slope", (alike(g, y), y))
+            slopes = alike(g, y)
+            slope = flat("relu_slope", (slopes, y), into=(out,) if out is slopes else ())
             if slope is not None:
                 return slope
         return self.where(y > 0, g, 0)

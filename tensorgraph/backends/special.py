@@ -102,8 +102,8 @@ class Special:
             y += 1
             return self.xp.true_divide(1, y, out=y)
 
-    def relu_slope(self, g: Any, y: Any) -> Any:
-        """g where y > 0, else 0."""
+    def relu_slope(self, g: Any, y: Any, out: Any = None) -> Any:
+        """g where y > 0, else 0; it may be written into `out`."""
         return self.where(y > 0, g, 0)  # pyright: ignore[reportAttributeAccessIssue]
 
     def softplus(self, x: Any) -> Any:

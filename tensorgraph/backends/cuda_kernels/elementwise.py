@@ -62,8 +62,8 @@ class FastRectifier(Special):
 
     takes: Callable[..., bool]
 
-    def relu_slope(self, g: Any, y: Any) -> Any:
-        """g where y > 0, else 0."""
+    def relu_slope(self, g: Any, y: Any, out: Any = None) -> Any:
+        """g where y > 0, else 0; it may be written into `out`."""
         if not self.takes(g) or g.dtype != y.dtype or g.shape != y.shape:
             return super().relu_slope(g, y)
         g, y, gx = self.xp.ascontiguousarray(g), self.xp.ascontiguousarray(y), self.xp.empty(g.shape, dtype=g.dtype)

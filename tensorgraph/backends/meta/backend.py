@@ -60,7 +60,9 @@ class MetaBackend(Backend):
         return Silence()
 
     # ---- elementwise ---------------------------------------------------------------------------------------------
-    def relu_slope(self, g: Any, y: Any) -> Any:
+    def relu_slope(self, g: Any, y: Any, out: Any = None) -> Any:
+        if out is not None and kernels.fits(out, y):
+            return out
         return functions.empty_like(g) if kernels.fits(g, y) else super().relu_slope(g, y)
 
     def softplus(self, x: Any) -> Any:

@@ -126,9 +126,9 @@ def _standardize(
             )  # fmt: skip
         y, stays = functions.empty_like(input), ()
 
-    def pullback(g: Any) -> tuple:
+    def pullback(g: Any, own: Any = None) -> tuple:
         same = functions.empty_like(input) if g.strides != input.strides else g
-        gx = functions.empty_like(input)
+        gx = same if own is same and not stays else functions.empty_like(input)
         del same
         gw = new(weight.shape, weight.dtype) if weight is not None and wanted[1] else None
         gb = new(bias.shape, bias.dtype) if bias is not None and wanted[2] else None
@@ -160,10 +160,10 @@ def _standardize_relu(
     stays = residual if residual is None or residual.strides == input.strides else functions.empty_like(input)
     y = functions.empty_like(input)
 
-    def pullback(g: Any) -> tuple:
+    def pullback(g: Any, own: Any = None) -> tuple:
         same = functions.empty_like(input) if g.strides != input.strides else g
-        gx = functions.empty_like(input)
-        gr = None if stays is None else functions.empty_like(input)
+        place = same if own is same else functions.empty_like(input)
+        gx, gr = (place, None) if stays is None else (functions.empty_like(input), place)
         del same
         gw = new(weight.shape, weight.dtype) if weight is not None and wanted[1] else None
         gb = new(bias.shape, bias.dtype) if bias is not None and wanted[2] else None

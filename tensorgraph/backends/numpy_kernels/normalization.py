@@ -62,11 +62,12 @@ def standardize(
     y = np.empty_like(input)
     on_columns("normalized", (x,), (m, scale, shift), columns(y, axis))
 
-    def pullback(g: Any) -> tuple:
-        slopes = columns(alike(g, input), axis)
+    def pullback(g: Any, own: Any = None) -> tuple:
+        g = alike(g, input)
+        slopes = columns(g, axis)
         sums = column_sums("normalized_sums", (slopes, x), (m,))
         gw, gb, *slope = _settled(sums, r, scale, len(x))
-        gx = np.empty_like(input)
+        gx = g if g is own else np.empty_like(input)
         on_columns("normalized_slope", (slopes, x), (m, scale, *slope), columns(gx, axis))
         return gx, *_of_parameters(gw, gb, weight, bias, wanted), None, None, None
 
@@ -101,14 +102,15 @@ def standardize_relu(
         more = columns(alike(residual, input), axis)
         on_columns("normalized_add_relu", (x, more), fixed, columns(y, axis))
 
-    def pullback(g: Any) -> tuple:
-        slopes = columns(alike(g, input), axis)
-        gx, of_residual = np.empty_like(input), None
+    def pullback(g: Any, own: Any = None) -> tuple:
+        g = alike(g, input)
+        slopes, place, of_residual = columns(g, axis), g if g is own else np.empty_like(input), None
         if residual is None:
+            gx = place
             gw, gb, *slope = _settled(column_sums("normalized_relu_sums", (slopes, x), fixed), r, scale, len(x))
             on_columns("normalized_relu_slope", (slopes, x), (*fixed, *slope), columns(gx, axis))
         else:
-            of_residual = np.empty_like(input)
+            gx, of_residual = np.empty_like(input), place
             masked = columns(of_residual, axis)
             sums = column_sums("normalized_add_relu_sums", (slopes, x, more), fixed, (masked,))
             gw, gb, *slope = _settled(sums, r, scale, len(x))
