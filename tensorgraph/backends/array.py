@@ -85,6 +85,10 @@ class Backend(Pooling, Convolution, Indexing, Linear, Padding, Random, Reduction
         """
         raise NotImplementedError(f"{self.name} has no graphs of work")
 
+    def copies(self, device: str) -> Any:
+        """What copies to a device beside its work: `copy(host)`, `mark()`, `wait(mark)`; None: nothing is gained."""
+        return None
+
     @abstractmethod
     def byte_bounds(self, array: Any) -> tuple[int, int]:
         """First byte of `array` and the byte behind its last one."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.array import Backend
+from tensorgraph.backends.cuda_copies import CudaCopies
 from tensorgraph.backends.cuda_graphs import CudaGraphs
 from tensorgraph.backends.cuda_kernels import CudaKernels
 from tensorgraph.capturing import leave
@@ -39,6 +40,9 @@ class CupyBackend(CudaKernels, Backend):
 
     def graphs(self, device: str) -> CudaGraphs:
         return CudaGraphs(self.xp, self.on(device))
+
+    def copies(self, device: str) -> CudaCopies:
+        return CudaCopies(self.xp, self.on(device))
 
     def to_host(self, array: Any) -> np.ndarray:
         leave("it reads values of the device (.item(), float(), print, a check of values)")

@@ -22,6 +22,7 @@ from tensorgraph.data.sampler import BatchSampler, RandomSampler, Sampler, Seque
 from tensorgraph.data.worker import Task
 from tensorgraph.errors import ArgumentError, DtypeError, StateDictError, WorkerError
 from tensorgraph.generator import Generator, default_generator, generator_for
+from tensorgraph.tensor import Tensor
 
 __all__ = ["DataLoader", "batches"]
 
@@ -35,8 +36,8 @@ class DataLoader:
     left out with `drop_last=True`; `batch_size=None` hands out single samples. `collate_fn(samples)` makes one batch
     of a list of samples (`collate` unless said). `transform(*entries)` then changes the batch, on NumPy arrays: the
     augmentations of this package, or a function; when it has a parameter `rng`, it gets the `SampleRandom` of the
-    batch. `device`: where the batches go; the copies to a GPU are queued, from page-locked memory, so `pin_memory` is
-    accepted and changes nothing.
+    batch. `device`: where the batches go. With `pin_memory=True` the next batch is made and copied to a GPU while this
+    one is computed with: from page-locked memory, on a stream of its own. On the CPU it changes nothing.
 
     Order: `shuffle=True`, or a `sampler` (indices), or a `batch_sampler` (lists of indices). With a `seed` (an
     integer) order and random augmentation of epoch k depend on the two alone, whatever is drawn elsewhere and however
@@ -203,15 +204,49 @@ class DataLoader:
         make = Assembler(
             self.dataset, self.collate_fn, self.transform, self.batch_size is not None or self.batch_sampler is not None
         )
-        return self._from_pool(plan, make) if self.num_workers else self._in_process(plan, make)
+        made = self._from_pool(plan, make) if self.num_workers else self._in_process(plan, make)
+        copies = backends.get(self.device).copies(self.device) if self.device and self.pin_memory else None
+        return self._handed_out(plan, made) if copies is None else self._copied_ahead(plan, made, copies)
+
+    def _handed_out(self, plan: _Plan, made: Iterator[Any]) -> Iterator[Any]:
+        for batch in made:
+            placed = batch if self.device is None else mapped(lambda t: t.to(device=self.device), batch)
+            plan.handed_out += 1
+            yield placed
+        self._ended(plan)
+
+    def _copied_ahead(self, plan: _Plan, made: Iterator[Any], copies: Any) -> Iterator[Any]:
+        """While one batch is computed with, the next one is copied. An error of the next one waits for its turn."""
+        failed: Exception | None = None
+
+        def begin() -> tuple[Any, Any] | None:
+            nonlocal failed
+            try:
+                batch = next(made)
+            except StopIteration:
+                return None
+            except Exception as error:
+                failed = error
+                return None
+            moved = mapped(
+                lambda t: Tensor(copies.copy(t.array)) if t.device == "cpu" else t.to(device=self.device), batch
+            )
+            return moved, copies.mark()
+
+        following = begin()
+        while following is not None:
+            (batch, mark), following = following, begin()
+            copies.wait(mark)
+            plan.handed_out += 1
+            yield batch
+        if failed is not None:
+            raise failed
+        self._ended(plan)
 
     def _in_process(self, plan: _Plan, make: Assembler) -> Iterator[Any]:
         streams = "untouched" if self.seed is None else "kept"
         for indices in plan.rest():
-            batch = make(indices, plan.seed, plan.epoch, streams)
-            plan.handed_out += 1
-            yield self._placed(batch)
-        self._ended(plan)
+            yield make(indices, plan.seed, plan.epoch, streams)
 
     def _from_pool(self, plan: _Plan, make: Assembler) -> Iterator[Any]:
         """The workers begin at once, not when the first batch is asked for."""
@@ -228,17 +263,15 @@ class DataLoader:
                 sent.append(self._tasks)
 
         fill()
-        return self._taken(plan, pool, sent, fill)
+        return self._taken(pool, sent, fill)
 
-    def _taken(self, plan: _Plan, pool: Any, sent: deque[int], fill: Callable[[], None]) -> Iterator[Any]:
+    def _taken(self, pool: Any, sent: deque[int], fill: Callable[[], None]) -> Iterator[Any]:
         try:
             while sent:
                 batch = pool.take(sent[0])
                 sent.popleft()
                 fill()
-                plan.handed_out += 1
-                yield self._placed(batch)
-            self._ended(plan)
+                yield batch
         except WorkerError:
             pool.close()
             raise
@@ -286,9 +319,6 @@ class DataLoader:
     def __getstate__(self) -> dict[str, Any]:
         """Without workers, which stay with this loader."""
         return self.__dict__ | {"_pool": None, "_running": None}
-
-    def _placed(self, batch: Any) -> Any:
-        return batch if self.device is None else mapped(lambda t: t.to(device=self.device), batch)
 
     def _begin(self) -> _Plan:
         """Begins an epoch: the next one, or the one that a state tells of."""
