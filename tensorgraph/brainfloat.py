@@ -46,21 +46,9 @@ def bfloat16() -> np.dtype:
 
 
 def _install() -> None:
-    operation.on_made = _let_round
-    for made in list(operation.functions):
-        _let_round(made)
-    fused.rounded = _rounded_kernel
+    operation.wrap(_rounded)
+    fused.wrappers.append(_rounded_kernel)
     backward.widen = _wide_gradient
-
-
-def _let_round(made: Any) -> None:
-    """Wraps what an operation runs."""
-    plain, made.op.forward = made.op.forward, _rounded(made.op)
-    if made.op.variadic:
-        made.forward = made.op.forward if made.forward is plain else made.forward
-    elif made.__globals__["forward"] is plain:
-        made.__globals__["forward"] = made.op.forward
-    operation.on_new(made)  # who observes has put something else there, which then runs the new one
 
 
 def _is(value: Any) -> bool:

@@ -14,7 +14,7 @@ from tensorgraph.diagnostics import memory
 from tensorgraph.diagnostics.memory import MemoryReport
 
 __all__ = [
-    "device_count", "empty_cache", "is_available", "memory_allocated", "memory_report", "memory_reserved",
+    "device", "device_count", "empty_cache", "is_available", "memory_allocated", "memory_report", "memory_reserved",
     "synchronize",
 ]  # fmt: skip
 
@@ -27,6 +27,33 @@ def device_count() -> int:
 def is_available() -> bool:
     """Whether a GPU can be used."""
     return device_count() > 0
+
+
+class device:
+    """Inside the block a GPU is the default device, and the one on which this thread computes.
+
+        with tg.cuda.device(1):
+            y = model(x)  # model and x are on "cuda:1"
+
+    index: its number, or "cuda:1". Raises BackendError, when the block is entered: there is no such GPU.
+    """
+
+    def __init__(self, index: int | str):
+        self.name = f"cuda:{index}" if isinstance(index, int) else str(index)
+        self._before: list[tuple[str, Any]] = []
+
+    def __enter__(self) -> device:
+        before = backends.get_default_device()
+        block = backends.get(self.name).on(self.name)  # pyright: ignore[reportAttributeAccessIssue]
+        block.__enter__()
+        backends.set_default_device(self.name)
+        self._before.append((before, block))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        before, block = self._before.pop()
+        backends.set_default_device(before)
+        block.__exit__(*exc_info)
 
 
 def synchronize(device: str = "cuda") -> None:

@@ -38,8 +38,8 @@ fusables: dict[str, Callable] = {}
 """Every fusable operation by name, for the tests that compare kernels with definitions."""
 
 
-rounded: Callable[[Callable], Callable] | None = None
-"""wraps a kernel once bfloat16 is used (brainfloat.py)"""
+wrappers: list[Callable[[Callable], Callable]] = []
+"""what kernels are wrapped in, as `operation.wrap` wraps operations"""
 
 
 def fusable(definition: F) -> F:
@@ -66,8 +66,8 @@ def fusable(definition: F) -> F:
         kernel = None if be is None else be.kernel(name)
         if be is None or kernel is None:
             return definition(*arrays, **static)
-        if rounded is not None:
-            kernel = rounded(kernel)
+        for wrapper in wrappers:
+            kernel = wrapper(kernel)
         records, scope = here()
         parents = tuple([n for n in nodes if n is not None]) if records else ()
         wanted = tuple([n is not None for n in nodes]) if parents else (False,) * len(nodes)

@@ -70,8 +70,8 @@ registry: dict[str, Operation] = {}
 functions: weakref.WeakSet = weakref.WeakSet()
 """the functions of all operations, also those of users"""
 
-on_made: Callable[[Any], None] | None = None
-"""called with the function of every new operation; brainfloat.py takes its place once bfloat16 is used"""
+_wrappers: list[Callable[[Operation], Callable]] = []
+"""each makes of an operation what runs in the place of its function; see `wrap`"""
 
 on_new: Callable[[Any], None] = functions.add
 """called with the function of every new operation; diagnostics/observe.py takes its place while somebody observes"""
@@ -434,11 +434,27 @@ def _make(operation: Operation) -> Op[...]:
     function.macs = macs
     function.source = operation.source
     on_new(function)
-    if on_made is not None:
-        on_made(function)
+    for wrapper in _wrappers:
+        _wrap(function, wrapper)
     if forward.__module__.startswith("tensorgraph.ops."):
         registry[operation.name] = operation
     return function
+
+
+def wrap(wrapper: Callable[[Operation], Callable]) -> None:
+    """Lets every operation, also one that is made later, run `wrapper(operation)` in the place of its `forward`."""
+    _wrappers.append(wrapper)
+    for made in list(functions):
+        _wrap(made, wrapper)
+
+
+def _wrap(made: Any, wrapper: Callable[[Operation], Callable]) -> None:
+    plain, made.op.forward = made.op.forward, wrapper(made.op)
+    if made.op.variadic:
+        made.forward = made.op.forward if made.forward is plain else made.forward
+    elif made.__globals__["forward"] is plain:
+        made.__globals__["forward"] = made.op.forward
+    on_new(made)  # who observes has put something else there, which then runs the new one
 
 
 def _variadic(operation: Operation) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tensorgraph as tg
-from tensorgraph import backends, nn
+from tensorgraph import backends, generator, nn
 from tensorgraph.backends import cupy as backend
 
 NO_DEVICE, OLD_DRIVER = "cudaErrorNoDevice: no CUDA-capable device is detected", "cudaErrorInsufficientDriver: CUDA ..."
@@ -85,6 +85,8 @@ def cupy(monkeypatch):
     monkeypatch.setattr(Device, "current", 0)
     yield fake
     tg.set_default_device("cpu")
+    for name in [name for name in generator._defaults if name.startswith("cuda")]:
+        del generator._defaults[name]  # they draw with the module that is taken away
     backends.ARRAYS.pop(Array, None)
     backends.PLAIN.discard(Array)
 
@@ -242,6 +244,61 @@ def test_without_a_gpu_there_is_nothing_to_ask(monkeypatch):
     assert tg.cuda.memory_report().total == 0
     for ask in (tg.cuda.synchronize, tg.cuda.memory_allocated, tg.cuda.memory_reserved, tg.cuda.empty_cache):
         assert "CuPy is not installed" in refusal(ask)
+
+
+def test_operands_of_several_devices(cupy):
+    """One clear error, also for those of a device that is not the current one; and where they come from."""
+    cupy.cuda.runtime.getDevice = lambda: Device.current
+    cupy.exp = np.exp
+    a, b, c = tg.ones(2, 2, device="cuda:0"), tg.ones(2, 2, device="cuda:1"), tg.ones(2, 2)
+    for compute in (lambda: a + b, lambda: tg.matmul(a, b), lambda: tg.concat([a, b], 0), lambda: tg.where(a, a, b)):
+        text = refusal(compute)
+        assert "operands live on different devices" in text and "on cuda:0" in text and "on cuda:1" in text
+        assert "hint: move one: .to(" in text and "f32[2,2]" in text
+    assert "on cpu" in refusal(lambda: a * c)
+    text = refusal(lambda: tg.exp(b))
+    assert "the operands are on cuda:1, this thread computes on cuda:0" in text
+    assert "with tensorgraph.cuda.device(1)" in text
+    with tg.cuda.device(1):
+        assert tg.exp(b).shape == (2, 2)
+        assert "this thread computes on cuda:1" in refusal(lambda: tg.exp(a))
+    assert (c + c).tolist() == [[2, 2], [2, 2]]
+
+
+def test_a_block_for_a_device(cupy):
+    for before in ("cpu", "cuda:0", "cuda:1"):
+        tg.set_default_device(before)
+        current, here = Device.current, tg.zeros(1).device
+        with tg.cuda.device(1) as block:
+            assert block.name == "cuda:1" and tg.zeros(2).device == "cuda:1" and Device.current == 1
+            assert tg.get_default_device() == "cuda:1"
+            with tg.cuda.device("cuda:0"):
+                assert tg.zeros(2).device == "cuda:0" and Device.current == 0
+            assert tg.zeros(2).device == "cuda:1" and Device.current == 1
+        assert (tg.get_default_device(), Device.current, tg.zeros(1).device) == (before, current, here)
+        with pytest.raises(ZeroDivisionError), tg.cuda.device(1):
+            1 / 0
+        assert (tg.get_default_device(), Device.current) == (before, current)
+    assert "'cuda:5' does not exist" in refusal(lambda: tg.cuda.device(5).__enter__())
+    assert tg.get_default_device() == "cuda:1"
+
+
+def test_a_generator_for_each_device(cupy):
+    """Streams of their own, from one seed; saved and restored by name."""
+    tg.manual_seed(3)
+    first, second = tg.default_generator("cuda:0"), tg.default_generator("cuda:1")
+    assert first is not second and tg.default_generator("cuda") is first
+    assert (first.device, second.device) == ("cuda:0", "cuda:1") and first.initial_seed == second.initial_seed == 3
+    state = tg.get_rng_state()
+    assert {"cuda:0", "cuda:1"} <= state.keys()
+    second.stream._position = 9
+    assert first.get_state()["position"] == 0 and tg.get_rng_state()["cuda:1"]["position"] == 9
+    tg.set_rng_state(state)
+    assert second.get_state()["position"] == 0
+    with tg.cuda.device(1):
+        assert tg.default_generator() is second
+    with pytest.raises(tg.BackendError, match="the generator draws on cuda:1, the result belongs on cuda:0"):
+        tg.rand(2, device="cuda:0", generator=second)
 
 
 def test_the_front_asks_the_same(cupy):

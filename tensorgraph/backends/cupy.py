@@ -92,6 +92,10 @@ def get(device: str) -> Backend:
 
         _backend = made
         backends.register(made.array_type, made)
+        if _count > 1:
+            from tensorgraph import placement
+
+            placement.watch(made)
     if number_of(device) >= _count:
         there = ", ".join(f"cuda:{i}" for i in range(_count))
         raise BackendError(f"device {device!r} does not exist", hint=f"CUDA devices here: {there}")
