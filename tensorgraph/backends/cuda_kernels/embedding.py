@@ -72,7 +72,7 @@ class FastRows(Indexing):
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:
         """`out[index] += values` in place, counting every occurrence."""
-        rows = index[0] if type(index) is tuple and len(index) == 1 else index
+        rows: Any = index[0] if type(index) is tuple and len(index) == 1 else index
         fits = type(rows) is self.array_type and rows.dtype.kind in "iu" and rows.size > 0 and out.ndim > 0
         if not fits or not self._whole_rows(out, rows, values):
             super().add_at(out, index, values)

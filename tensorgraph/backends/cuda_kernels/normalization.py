@@ -96,7 +96,7 @@ def standardize(
         spread = _spread(input.shape, shape, weight, bias)
         if spread is not None and sorted(axis) == list(range(min(axis), input.ndim)):
             return _rows(be, input, weight, bias, wanted, axis, spread, eps, center)
-    how = dict(wanted=wanted, axis=axis, eps=eps, center=center, shape=shape)
+    how: dict[str, Any] = dict(wanted=wanted, axis=axis, eps=eps, center=center, shape=shape)
     return kernels.standardize(be, input, weight, bias, mean, centered, var, **how)
 
 
