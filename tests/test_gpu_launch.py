@@ -15,7 +15,7 @@ import pytest
 import tensorgraph as tg
 from tensorgraph import nn, ops
 from tensorgraph.backends.convolution import Geometry
-from tensorgraph.backends.cuda_kernels import KERNELS, channels, launch
+from tensorgraph.backends.cuda_kernels import KERNELS, channels, embedding, launch
 from tensorgraph.backends.philox import PhiloxStream, philox
 from tensorgraph.tensor import Tensor
 from tests import host_cuda, playback
@@ -389,7 +389,7 @@ def test_dropout_with_and_without_kernels(rng):
 def test_the_gradient_of_an_embedding(shape, table, dtype, rng, whole):
     weight, indices = rng.standard_normal(table).astype(dtype), rng.integers(-table[0], table[0], shape)
     padding = 1 if table[0] > 3 else None
-    names = {"add_rows"} if table[1] and shape else set()
+    names = {"add_rows", "rank"} if table[1] and shape else set()
     names |= {"add_later"} if indices.size > 32 else set()
     call = lambda w: ops.embedding(Tensor(on_device(indices)), w, padding)
     got, expected = both(lambda: gradients(call, weight), *names)
@@ -407,6 +407,17 @@ def test_runs_of_equal_indices_in_every_place(rng):
         np.add.at(expected, indices, cuda.to_host(values))
         cuda.add_at(out, on_device(indices), values)
         np.testing.assert_allclose(cuda.to_host(out), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_long_index_is_sorted_by_the_library(rng, monkeypatch):
+    monkeypatch.setattr(embedding, "FEW", 50)
+    places = on_device(rng.integers(0, 9, 60))
+    got, used = launches(lambda: cuda._sorted(places))
+    assert not used
+    monkeypatch.setattr(embedding, "FEW", 60)
+    expected, used = launches(lambda: cuda._sorted(places))
+    assert used == {"rank"}
+    np.testing.assert_array_equal(*arrays((got, expected)))
 
 
 def test_adding_into_an_index_of_another_kind(rng):
@@ -504,6 +515,31 @@ def test_training(kind):
         expected = layers.trained("fence", kind, "StepLR")
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def test_a_captured_step_with_an_embedding(monkeypatch, rng):
+    monkeypatch.setattr(embedding, "FEW", 0)  # the library would sort, if it were not captured
+
+    def trained(captured: bool) -> np.ndarray:
+        tg.manual_seed(0)
+        table = nn.Embedding(5, 3).to(device="fence")
+        optimizer = nn.optim.SGD(table.parameters(), lr=0.1)
+
+        def step(indices):
+            optimizer.zero_grad()
+            loss = (table(indices) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = tg.capture(step, strict=True) if captured else step
+        draw = np.random.default_rng(0)
+        for _ in range(6):
+            run(tg.tensor(draw.integers(0, 5, 40)).to(device="fence"))
+        return table.weight.detach().to(device="cpu").numpy()
+
+    with playback.installed(HostPlayback):
+        np.testing.assert_array_equal(trained(True), trained(False))
 
 
 @pytest.mark.parametrize("make", [steps.mlp, steps.convolutional])

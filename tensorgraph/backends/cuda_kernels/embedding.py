@@ -16,6 +16,7 @@ import numpy as np
 
 from tensorgraph.backends.cuda_kernels.launch import EACH, Kernel, wide_dtype
 from tensorgraph.backends.indexing import Indexing
+from tensorgraph.capturing import current as capturing
 
 __all__ = ["KERNELS", "FastRows"]
 
@@ -62,7 +63,21 @@ add_later = Kernel(
 """,
 )
 
-KERNELS = add_rows, add_later
+rank = Kernel(
+    "rank",
+    "const long long* places, long long* order, whole size",
+    EACH
+    + """
+    long long mine = places[i];
+    whole before = 0;
+    for (whole q = 0; q < size; ++q) before += places[q] < mine || (places[q] == mine && q < i);
+    order[before] = i;
+""",
+)
+
+KERNELS = add_rows, add_later, rank
+FEW = 4096
+"""Indices up to which each looks for its rank among all others, which is less work than to begin a sort."""
 
 
 class FastRows(Indexing):
@@ -78,13 +93,21 @@ class FastRows(Indexing):
             super().add_at(out, index, values)
             return
         places = rows.reshape(-1).astype(np.int64, copy=False) % out.shape[0]  # those counted from behind, too
-        order = self.xp.argsort(places, kind="stable")
+        order = self._sorted(places)
         columns, pieces = prod(out.shape[1:]), -(-rows.size // PIECE)
         places, later = places[order], self.xp.empty((pieces, columns), dtype=wide_dtype(out))
         given = self.xp.ascontiguousarray(values), later, out, rows.size, columns
         add_rows.over(self, later.size, order, places, *given, dtype=out.dtype)
         if pieces > 1:
             add_later.over(self, later.size, places, *given[1:], dtype=out.dtype)
+
+    def _sorted(self, places: Any) -> Any:
+        """The order of a stable sort. That of CuPy waits for its end, which a captured step must not."""
+        if places.size > FEW and capturing() is None:
+            return self.xp.argsort(places, kind="stable")
+        order = self.xp.empty(places.size, dtype=np.int64)
+        rank.over(self, places.size, places, order)
+        return order
 
     def _whole_rows(self, out: Any, rows: Any, values: Any) -> bool:
         """Whether there is a row of values for every one that is named."""
