@@ -109,6 +109,22 @@ def test_pieces_give_the_same_bits(rng, monkeypatch, a_layout, b_layout, pieces)
         assert all(map(np.array_equal, whole, cut)), (m, k, n)
 
 
+@pytest.mark.parametrize("out_layout", LAYOUTS)
+@pytest.mark.parametrize("b_layout", LAYOUTS[:2])
+@pytest.mark.parametrize("a_layout", LAYOUTS[:2])
+def test_adding_to_what_is_there(rng, a_layout, b_layout, out_layout):
+    for m, k, n in SIZES:
+        a, b, out = matrix(rng, m, k, a_layout), matrix(rng, k, n, b_layout), matrix(rng, m, n, out_layout)
+        around, before = (out if out.base is None else out.base).copy(), out.copy()
+        blas.add_product(a, b, out)
+        close(out, a, b, before)
+        out[...] = np.nan
+        blas.add_product(a, b, out, 0.0)
+        close(out, a, b)
+        out[...] = before
+        np.testing.assert_array_equal(out if out.base is None else out.base, around)  # nothing beside it was written
+
+
 def test_leading_axes_are_rows(rng, calls):
     a, b, bias = rng.standard_normal((3, 5, 40)).astype("f"), matrix(rng, 40, 30, "transposed"), np.ones(30, "f")
     y, z = cpu.matmul(a, b), cpu.affine(a, b, bias)
@@ -201,7 +217,7 @@ def test_other_processors(rng, width, registers):
             ("transposed", "transposed"),
         ):
             a, b = matrix(rng, m, k, layouts[0]), matrix(rng, k, n, layouts[1])
-            way = products.way(a.shape, a.strides, b.shape, b.strides, True, 1)
+            way = products.way(a.shape, a.strides, b.shape, b.strides, start_row=0)
             if way is None:
                 continue
             y, bias = np.full((m, n), np.nan, "f"), rng.standard_normal(n).astype("f")

@@ -49,8 +49,19 @@ class Way(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def way(a: tuple, a_strides: tuple, b: tuple, b_strides: tuple, starts: bool, pieces: int) -> Way | None:
-    """How a (m, k) @ b (k, n) of float32 goes into a new array; if it `starts`, from a number for each column.
+def way(
+    a: tuple,
+    a_strides: tuple,
+    b: tuple,
+    b_strides: tuple,
+    pieces: int = 1,
+    start_row: int | None = None,
+    out_row: int = 0,
+) -> Way | None:
+    """How a (m, k) @ b (k, n) of float32 is written to rows `out_row` numbers apart (0: without gaps).
+
+    The sums start from 0, or from a matrix whose rows are start_row apart: 0 where there is one for all. It may be the
+    result.
 
     None where it cannot be done, since neither axis of a matrix has unit stride, and where BLAS is as fast: for
     vectors, for few rows with a transposed right factor, and for small products.
@@ -62,15 +73,17 @@ def way(a: tuple, a_strides: tuple, b: tuple, b_strides: tuple, starts: bool, pi
         return None
     if m * n * k < (OUTER if k == 1 else TRANSPOSED if b_turned else WORTH if pieces == 1 else TRANSPOSED):
         return None
-    out_row = n
+    out_row = out_row or n
     turned = b_turned and not a_turned and FEW < m < 256
     if turned:
         m, n, a_row, b_row = n, m, b_row, a_row
     left = 1 if a_turned else 2 if a_row % PERIOD == 0 and n >= 2 * COLUMNS else 0
     right = 2 if b_turned else 1 if m > MANY else 0
-    words = m, n, k, out_row, 0, a_row, b_row, left, right, int(turned)
+    words = m, n, k, out_row, start_row or 0, a_row, b_row, left, right, int(turned)
     down, across = (1, out_row) if turned else (out_row, 1)
-    start_down, start_across = (starts, 0) if turned else (0, starts)
+    start_down, start_across = (1, start_row) if turned else (start_row, 1)
+    if start_row is None:
+        start_down = start_across = 0
     if m >= n:
         place, units, multiple, moves = 5, m, ROWS, (down, start_down, 1 if left == 1 else a_row, 0)
     else:

@@ -62,10 +62,8 @@ def _compiled(a: np.ndarray, b: np.ndarray, start: np.ndarray | None) -> np.ndar
         return None
     shape = len(a), b.shape[1]
     cost = 2.0 * a.size * shape[1] / PACE
-    most = int(cost / threads.PIECE)
-    way = products.way(
-        a.shape, a.strides, b.shape, b.strides, start is not None, min(blas.threads(), most) if most > 1 else 1
-    )
+    most, start_row = int(cost / threads.PIECE), None if start is None else 0
+    way = products.way(a.shape, a.strides, b.shape, b.strides, min(blas.threads(), most) if most > 1 else 1, start_row)
     if way is None:
         return None
     y = np.empty(shape, SINGLE)
