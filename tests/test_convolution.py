@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import tensorgraph as tg
 from tensorgraph.backends import cpu
-from tensorgraph.backends.compiled import convolution as direct
+from tensorgraph.backends.compiled import layer
 from tensorgraph.backends.convolution import Geometry
-from tensorgraph.backends.numpy_kernels import blas, convolution, pooling, products, sums, threads, tiles
+from tensorgraph.backends.numpy_kernels import blas, convolution, direct, pooling, products, sums, threads, tiles
 
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -33,7 +33,9 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(tiles, "HEAVY", 60)
     monkeypatch.setattr(convolution, "LINE", 3)
     monkeypatch.setattr(convolution, "ENOUGH", 0)
-    monkeypatch.setattr(direct, "NEAR", 100)
+    monkeypatch.setattr(layer, "NEAR", 200)
+    monkeypatch.setattr(layer, "FAR", 500)
+    monkeypatch.setattr(direct, "SHARE", 1)
     monkeypatch.setattr(pooling, "ROOM", 100)
     monkeypatch.setattr(pooling, "ENOUGH", 0)
     monkeypatch.setattr(threads, "HOP", 0)
@@ -42,8 +44,10 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(sums, "RUN", 3)
     monkeypatch.setattr(blas, "_THREADS", 2)
     tiles.plan.cache_clear()
+    layer.layer.cache_clear()
     yield
     tiles.plan.cache_clear()
+    layer.layer.cache_clear()
 
 
 @st.composite
@@ -97,6 +101,53 @@ def test_convolution_kernels(problem, inputs, outputs, dtype):
         ),
         1e-4 if dtype == "f" else 1e-11,
     )
+
+
+@pytest.mark.parametrize(
+    "C, K, sizes, kernel, stride, padding, dilation, groups",
+    [
+        (16, 16, (17, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+        (32, 48, (16, 15), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1),
+        (40, 33, (12, 11), (3, 3), (1, 1), ((0, 2), (1, 0)), (1, 1), 1),
+        (20, 70, (13, 14), (3, 2), (3, 2), ((2, 1), (0, 3)), (2, 1), 1),
+        (64, 24, (9, 9), (5, 3), (1, 2), ((2, 2), (-1, 2)), (1, 3), 2),
+        (3, 17, (31, 30), (7, 7), (2, 2), ((3, 3), (3, 3)), (1, 1), 1),
+        (1, 6, (28, 28), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1),
+        (6, 5, (20, 24), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+        (12, 4, (21, 20), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 2), 1),
+        (16, 130, (7, 7), (2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1), 1),
+    ],
+)
+@pytest.mark.parametrize("N", [1, 3, 7])
+def test_compiled_convolution(C, K, sizes, kernel, stride, padding, dilation, groups, N, monkeypatch):
+    """Kernels for just these channels, against float64: not a multiple of a vector, strides, odd sizes, all layouts."""
+    monkeypatch.setattr(direct, "WORTH", 0)
+    geometry, rng = Geometry(stride, padding, dilation, groups), np.random.default_rng(C * K + N)
+    x, w = numbers(rng, N, C, *sizes, dtype="f"), rng.standard_normal((K, C // groups, *kernel)).astype("f")
+    g = numbers(rng, N, K, *geometry.output(sizes, kernel), dtype="f")
+    k, c = rng.standard_normal(K).astype("f"), rng.standard_normal(C).astype("f")
+
+    def compute(x, w, g, k, c):
+        return (
+            cpu.correlate(x, w, geometry, k),
+            cpu.correlate_input(g, w, sizes, geometry, c),
+            cpu.correlate_weight(g, x, kernel, geometry),
+        )
+
+    with tg.kernels(False):
+        exact = compute(*(a.astype("d") for a in (x, w, g, k, c)))
+    for found, expected in zip(compute(x, w, g, k, c), exact, strict=True):
+        assert found.dtype == np.float32 and found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
+
+
+def test_compiled_convolution_keeps_no_number_of_the_room_before():
+    """Padding and channels that only fill a part are zero, even where the room held no number."""
+    x, w = np.full((2, 20, 6, 6), np.nan, np.float32), np.ones((16, 20, 3, 3), np.float32)
+    geometry = Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert np.isnan(cpu.correlate(x, w, geometry)).all()
+    y = cpu.correlate(np.ones_like(x), w, geometry)
+    assert y[0, 0, 0, 0] == 80 and y.max() == 180
 
 
 @few
@@ -226,7 +277,9 @@ def test_two_threads_may_convolve_at_once():
 
 def test_no_im2col_of_the_whole_batch(monkeypatch):
     monkeypatch.setattr(tiles, "ROOM", 1 << 14)
+    monkeypatch.setattr(layer, "FAR", 1 << 17)
     tiles.plan.cache_clear()
+    layer.layer.cache_clear()
     x, w = np.ones((32, 16, 28, 28), np.float32), np.ones((16, 16, 5, 5), np.float32)
     tg.conv2d(x, w, padding=2)  # threads have their room now
     tracemalloc.start()

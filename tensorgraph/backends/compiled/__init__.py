@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.compiled import calls
-from tensorgraph.backends.compiled.table import SIGNATURES
+from tensorgraph.backends.compiled.table import FAMILIES, SIGNATURES
 from tensorgraph.backends.compiled.team import Team, forever
 
 __all__ = ["Kernels", "cache_folder", "kernels", "why_not"]
@@ -37,11 +37,11 @@ class Kernels:
     def __init__(self, folder: Path):
         from tensorgraph.backends.compiled.build import Machine
 
-        machine = Machine()
+        machine = self._machine = Machine()
         self.cpu, self.width, self.registers = machine.cpu, machine.width, machine.registers
-        self._engine = forever(machine.load(folder))  # owns the code, in which helpers are still when the program ends
-        find = self._engine.get_function_address
-        share, help_, spin, self._program = (
+        self._folder, self._engines = folder, []
+        find = self._load("")
+        self._share, help_, spin, self._program = (
             calls.function(find(name)) for name in (calls.SHARE, calls.HELP, calls.SPIN, calls.PROGRAM)
         )
         self.team = Team(help_, spin)
@@ -49,14 +49,32 @@ class Kernels:
         for name, counts in SIGNATURES.items():
             entry = find(calls.ENTRY(name))
             if entry:
-                self._kernels[name] = calls.Kernel(entry, *counts, share, self.team)
+                self._kernels[name] = calls.Kernel(entry, *counts, self._share, self.team)
+
+    def _load(self, name: str) -> Callable[[str], int]:
+        """Loads code, and finds addresses in it."""
+        self._engines.append(forever(self._machine.load(self._folder, name)))  # helpers are in it when programs end
+        return self._engines[-1].get_function_address
 
     def __getitem__(self, name: str) -> calls.Kernel:
+        kernel = self._kernels.get(name)
+        return self._one(name) if kernel is None else kernel
+
+    def _one(self, name: str) -> calls.Kernel:
+        """A kernel of a family, compiled or loaded when it is needed first."""
+        with _lock:
+            if name not in self._kernels:
+                entry, counts = self._load(name)(calls.ENTRY(name)), FAMILIES[name.partition("_")[0]]
+                self._kernels[name] = calls.Kernel(entry, *counts, self._share, self.team)
         return self._kernels[name]
 
     def entry(self, name: str) -> int:
         """The address of a kernel's entry (calls.py), for programs."""
         return self._kernels[name].entry
+
+    def place(self, name: str) -> int:
+        """The address of a kernel itself, for kernels that call it."""
+        return self._engines[0].get_function_address(name)
 
     def run(self, program: np.ndarray) -> None:
         """Runs kernels one after the other: program (calls, 2) int64, addresses of entries and of their arguments."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Machine:
             cpu=self.cpu, features=self.features.flatten(), opt=3, jit=True
         )
 
+    @cached_property
     def key(self) -> str:
         """Names code for this processor, made by this version of these files."""
         found = hashlib.sha256(f"{llvmlite.__version__} {self.cpu} {self.features.flatten()}".encode())
@@ -36,26 +38,32 @@ class Machine:
             found.update(path.read_bytes())
         return found.hexdigest()[:24]
 
-    def load(self, folder: Path) -> Any:
-        """The engine that holds the code: from the file of an earlier run, or compiled now."""
-        path = folder / f"{self.key()}.o"
+    def load(self, folder: Path, name: str = "") -> Any:
+        """The engine that holds the code: from the file of an earlier run, or compiled now.
+
+        All kernels that are always there, or one of a family.
+        """
+        path = folder / (f"{self.key}-{name}.o" if name else f"{self.key}.o")
         code = _kept(path)
         if code is None:
-            code = self.compile(path)
+            code = self.compile(path, name)
             _keep(path, code)
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), self.target)
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
         engine.finalize_object()
         return engine
 
-    def compile(self, path: Path) -> bytes:
-        """The object file of all kernels."""
-        from tensorgraph.backends.compiled.table import emit_all
+    def compile(self, path: Path, name: str) -> bytes:
+        """The object file of the kernels."""
+        from tensorgraph.backends.compiled.table import emit_all, emit_one
 
-        print(f"tensorgraph: compiling fast kernels for this processor, once ({path})", file=sys.stderr, flush=True)
         module = ir.Module("tensorgraph")
         module.triple = binding.get_default_triple()
-        emit_all(module, self.width, self.registers)
+        if name:
+            emit_one(module, self.width, name)
+        else:
+            print(f"tensorgraph: compiling fast kernels for this processor, once ({path})", file=sys.stderr, flush=True)
+            emit_all(module, self.width, self.registers)
         parsed = binding.parse_assembly(str(module))
         parsed.verify()
         return self.target.emit_object(parsed)

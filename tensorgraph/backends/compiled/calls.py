@@ -60,8 +60,8 @@ class Kernel:
         self(*moved)
 
 
-def emit(module: Any, signatures: Mapping[str, tuple[int, int]]) -> None:
-    """Writes the entry of every kernel in the module, and the program."""
+def emit(module: Any, signatures: Mapping[str, tuple[int, int]], alone: bool = False) -> None:
+    """Writes the entry of every kernel in the module, and, unless they are `alone`, the program and what threads do."""
     from llvmlite import ir
 
     from tensorgraph.backends.compiled import sharing
@@ -110,6 +110,8 @@ def emit(module: Any, signatures: Mapping[str, tuple[int, int]]) -> None:
         made = module.globals.get(name)
         if made is not None:
             repeated(ENTRY(name), len(made.args), kernel(made))
+    if alone:
+        return
     repeated(PROGRAM, 2, step)
     sequence = ir.Function(module, kind, ENTRY("sequence"))
     build = ir.IRBuilder(sequence.append_basic_block())

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.backends.compiled import Kernels, address
-from tensorgraph.backends.compiled.table import CORRELATE, TOGETHER, WEIGHT, fits
+from tensorgraph.backends.compiled.table import CORRELATE, fits
 
-__all__ = ["Packed", "add_weight"]
+__all__ = ["Packed"]
 
 NEAR = 1 << 12
 """Weights of one step that stay in the nearest cache."""
@@ -77,30 +77,3 @@ class Packed:
             *(y, x, *self._places, self.K, self.blocks, 1, 1, 1, rows, 1, 1, taps),
             *(0, 0, y_step, 0, 0, x_step, 0, 0, 0, first),
         )
-
-
-def add_weight(kernels: Kernels, total: np.ndarray, x: np.ndarray, g: np.ndarray, how: Any) -> None:
-    """Adds the gradient of the weight to total (R, taps, group * K): of g (images, rows, columns * group, K)."""
-    images, rows, _, K = g.shape
-    group, size = how.group, 4
-    K *= group
-    g_image, g_row, g_pixel = (s // size for s in g.strides[:3])
-    x_image, x_row, x_pixel = (s // size for s in x.strides[:3])
-    S, C, beside = how.window_taps, how.C, x_pixel * how.dilation[1]
-    if beside == C:
-        S, C = 1, S * C
-    vectors = 2 if kernels.width < K and fits(12, 2, kernels.registers) else 1
-    for s in range(S):
-        done = 0
-        for taps, v in WEIGHT:
-            blocks = (C - done) // taps
-            if v == vectors and blocks and fits(taps, v, kernels.registers):
-                name, sets = f"weight_{taps}_{v}", how.R
-                if (taps, v, how.R) in TOGETHER and fits(taps * how.R, v, kernels.registers):
-                    name, sets = f"{name}_{how.R}", 1
-                kernels[name](
-                    address(total) + size * (s * C + done) * K, address(x) + size * (s * beside + done), address(g),
-                    K, sets, blocks, images, rows, how.columns, total.shape[1] * K, g_image, g_row, g_pixel * group,
-                    x_image, x_row * how.stride[0], x_pixel * how.stride[1] * group, x_row * how.dilation[0],
-                )  # fmt: skip
-                done += blocks * taps

@@ -1,7 +1,6 @@
 """Machine code of the convolution: sums of products kept in registers, without a matrix in between.
 
-`correlate` keeps the sums of `pixels` neighbouring outputs and `vectors` vectors of channels, `weight` those of `taps`
-entries of the weight and `vectors` vectors of channels. Everything is channels-last.
+`correlate` keeps the sums of `pixels` neighbouring outputs and `vectors` vectors of channels, channels-last.
 Imported by build.py beside it.
 """
 
@@ -11,7 +10,7 @@ from typing import Any
 
 from tensorgraph.backends.compiled.emit import Code
 
-__all__ = ["correlate", "weight"]
+__all__ = ["correlate"]
 
 
 def correlate(module: Any, width: int, name: str, pixels: int, vectors: int) -> None:
@@ -75,50 +74,4 @@ def correlate(module: Any, width: int, name: str, pixels: int, vectors: int) -> 
                     for v in range(vectors):
                         mask = build.select(is_new, masks[v], code.none)
                         code.store(totals[p * vectors + v], code.at(here, (code["y_pixel"], p), width * v), mask)
-    code.end()
-
-
-def weight(module: Any, width: int, name: str, taps: int, vectors: int, together: int = 1) -> None:
-    """w[r, i, k] += sum over n, p, q of x[n, p*down + r*below, q*right + i] * g[n, p, q, k] for `blocks` * taps i.
-
-    Channels k from 0 to K, as many vectors at a time; w lies as (R, w_row) with K channels a tap. R counts sets of
-    `together` kernel rows, whose sums are kept at once: few taps alone would leave most of the processor waiting.
-    """
-    integers = "K R blocks images rows columns w_row g_image g_row g_pixel x_image x_row x_pixel x_below"
-    code = Code(module, width, name, ["w", "x", "g"], integers.split(), apart=True)
-    build, size = code.build, width * vectors
-    with code.loop(code["K"], size) as channel:
-        left = build.sub(code["K"], channel)
-        masks = [code.first(build.sub(left, code.int(width * v))) for v in range(vectors)]
-        with code.loop(code["R"]) as r, code.loop(code["blocks"]) as block:
-            tap, first = build.mul(block, code.int(taps)), build.mul(r, code.int(together))
-            x = code.at(code["x"], (first, code["x_below"]), tap)
-            g = code.at(code["g"], channel)
-            w = code.at(code["w"], (first, code["w_row"]), (tap, code["K"]), channel)
-            entries = [(q, t) for q in range(together) for t in range(taps)]
-            places = [
-                code.at(w, (code["w_row"], q), (t, code["K"]), width * v) for q, t in entries for v in range(vectors)
-            ]
-            totals = [code.load(place, masks[i % vectors]) for i, place in enumerate(places)]
-
-            def pixels(i, state):
-                x, g, *totals = state
-                slopes = [code.load(code.at(g, width * v), masks[v]) for v in range(vectors)]
-                for i, (q, t) in enumerate(entries):
-                    number = code.spread(code.at(x, (code["x_below"], q), t))
-                    for v in range(vectors):
-                        totals[i * vectors + v] = number.times_plus(slopes[v], totals[i * vectors + v])
-                return [code.at(x, code["x_pixel"]), code.at(g, code["g_pixel"]), *totals]
-
-            def rows(i, state, x=x, g=g):
-                x, g = code.at(x, (i, code["x_row"])), code.at(g, (i, code["g_row"]))
-                return code.carry(code["columns"], [x, g, *state], pixels)[2:]
-
-            def images(n, state, x=x, g=g):
-                x, g = code.at(x, (n, code["x_image"])), code.at(g, (n, code["g_image"]))
-                return code.carry(code["rows"], state, lambda i, now: rows(i, now, x, g))
-
-            totals = code.carry(code["images"], totals, images)
-            for i, place in enumerate(places):
-                code.store(totals[i], place, masks[i % vectors])
     code.end()

@@ -81,7 +81,7 @@ class Code:
 
     # ---- loops -----------------------------------------------------------------------------------------------------
     @contextmanager
-    def loop(self, count: Any, step: int = 1) -> Iterator[Any]:
+    def loop(self, count: Any, step: Any = 1) -> Iterator[Any]:
         """`for i in range(0, count, step)`."""
         build = self.build
         before, head, body, after = build.block, *(build.append_basic_block() for _ in range(3))
@@ -92,7 +92,7 @@ class Code:
         build.cbranch(build.icmp_signed("<", i, count), body, after)
         build.position_at_end(body)
         yield i
-        i.add_incoming(build.add(i, INT(step)), build.block)
+        i.add_incoming(build.add(i, self.int(step)), build.block)
         build.branch(head)
         build.position_at_end(after)
 
@@ -161,6 +161,26 @@ class Code:
         name = f"llvm.masked.store.{_letters(kind)}.p0"
         store = self.function(name, ir.VoidType(), [kind, pointer.type, INT32, mask.type])
         self.build.call(store, [value.ir, pointer, INT32(size), mask])
+
+    def gather(self, pointers: Any, mask: Any) -> Value:
+        """The numbers at a vector of pointers; lanes outside the mask are 0 and not touched."""
+        kind = self.vector()
+        name, zero = f"llvm.masked.gather.{_letters(kind)}.v{self.width}p0", ir.Constant(kind, [0] * self.width)
+        gather = self.function(name, kind, [pointers.type, INT32, mask.type, kind])
+        return Value(self, self.build.call(gather, [pointers, INT32(4), mask, zero]))
+
+    def scatter(self, value: Value, pointers: Any, mask: Any) -> None:
+        """Writes the lanes of the mask to a vector of pointers."""
+        name = f"llvm.masked.scatter.{_letters(value.ir.type)}.v{self.width}p0"
+        scatter = self.function(name, ir.VoidType(), [value.ir.type, pointers.type, INT32, mask.type])
+        self.build.call(scatter, [value.ir, pointers, INT32(4), mask])
+
+    def pointers(self, first: Any, step: Any) -> Any:
+        """The vector of pointers that begins at one of them and moves `step` elements each."""
+        build = self.build
+        moves = build.mul(self.lanes, self.splat(build.mul(step, INT(4))).ir)
+        places = build.add(self.splat(build.ptrtoint(first, INT)).ir, moves)
+        return build.inttoptr(places, ir.VectorType(FLOAT.as_pointer(), self.width))
 
     def store_one(self, value: Value, pointer: Any) -> None:
         """Writes the first lane."""

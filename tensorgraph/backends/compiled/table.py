@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorgraph.backends.compiled.layout import WIDEST
 
-__all__ = ["AREA", "CORRELATE", "DEEP", "ROW", "SIGNATURES", "TOGETHER", "WEIGHT", "WIDE", "emit_all", "fits"]
+__all__ = ["AREA", "CORRELATE", "DEEP", "FAMILIES", "ROW", "SIGNATURES", "WIDE", "emit_all", "emit_one", "fits"]
 
 CORRELATE = [
     *((p, 1) for p in (14, 8, 4, 1)),
@@ -14,8 +14,6 @@ CORRELATE = [
     *((p, 3) for p in (8, 7, 4, 1)),
 ]
 """pixels and vectors of channels whose sums a kernel keeps"""
-WEIGHT = [(t, v) for v in (1, 2) for t in (12, 8, 4, 2, 1)]
-"""taps and vectors of channels whose sums a kernel keeps"""
 
 ELEMENTWISE = {
     "add": ("a b", "y", ""),
@@ -54,9 +52,6 @@ SUMS = {
 }
 """name in functions.py -> inputs, parameters with one number for each column, outputs, how many sums"""
 
-TOGETHER = [(t, v, q) for q in (5, 3) for v in (1, 2) for t in (4, 2, 1)]
-"""likewise, for several rows of the kernel at once"""
-
 DEEP, WIDE, AREA = 400, 1024, 400 * 512
 """Terms of the sums and columns of one pass of a product, and numbers of the right factor: what caches have room for"""
 ROW = WIDE + 16
@@ -64,8 +59,6 @@ ROW = WIDE + 16
 
 SIGNATURES: dict[str, tuple[int, int]] = {
     **{f"correlate_{p}_{v}": (23, 0) for p, v in CORRELATE},
-    **{f"weight_{t}_{v}": (17, 0) for t, v in WEIGHT},
-    **{f"weight_{t}_{v}_{q}": (17, 0) for t, v, q in TOGETHER},
     "product": (15, 0),
     **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
     **{n: (2 * len((i + " " + o).split()) + len(p.split()) + 4, 0) for n, (i, p, o, _) in SUMS.items()},
@@ -74,6 +67,9 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "softmax_slope": (5, 0),
     "layer_norm": (8, 2),
     "layer_norm_slope": (10, 1),
+    "fill": (5, 0),
+    "pack": (3, 0),
+    "unpack": (5, 0),
     **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
     "sequence": (2, 0),
     "mean_of_rows": (5, 1),
@@ -81,6 +77,8 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "settle_slopes": (9, 1),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
+FAMILIES: dict[str, tuple[int, int]] = {"sums": (10, 1), "slopes": (9, 0)}
+"""likewise for the kernels in window.py that are compiled when they are needed: `sums_16_1_16_16`, with settings"""
 
 
 def fits(numbers: int, vectors: int, registers: int) -> bool:
@@ -90,17 +88,13 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module."""
-    from tensorgraph.backends.compiled import blocked, calls, direct, functions, loops, rows, statistics
+    from tensorgraph.backends.compiled import blocked, direct, functions, loops, rows, statistics, window
 
     for p, v in CORRELATE:
         if fits(p, v, registers):
             direct.correlate(module, width, f"correlate_{p}_{v}", p, v)
-    for t, v in WEIGHT:
-        if fits(t, v, registers):
-            direct.weight(module, width, f"weight_{t}_{v}", t, v)
-    for t, v, q in TOGETHER:
-        if fits(t * q, v, registers):
-            direct.weight(module, width, f"weight_{t}_{v}_{q}", t, v, q)
+    for name in ("fill", "pack", "unpack"):
+        getattr(window, name)(module, width, name)
     blocked.product(module, width, registers, "product")
     for name, (inputs, outputs, floats) in ELEMENTWISE.items():
         loops.each(module, width, name, inputs.split(), outputs.split(), getattr(functions, name), floats.split())
@@ -117,10 +111,25 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     rows.layer_norm_slope(module, width, "layer_norm_slope")
     for name in ("mean_of_rows", "settle_moments", "settle_slopes"):
         getattr(statistics, name)(module, width, name)
-    for name, counts in SIGNATURES.items():
+    _close(module, SIGNATURES)
+
+
+def emit_one(module: Any, width: int, name: str) -> None:
+    """Writes a kernel of a family into the module."""
+    from tensorgraph.backends.compiled import window
+
+    family, *settings = name.split("_")
+    getattr(window, family)(module, width, name, *map(int, settings))
+    _close(module, {name: FAMILIES[family]}, alone=True)
+
+
+def _close(module: Any, signatures: dict[str, tuple[int, int]], alone: bool = False) -> None:
+    from tensorgraph.backends.compiled import calls
+
+    for name, counts in signatures.items():
         function = module.globals.get(name)
         if function is not None and len(function.args) != sum(counts):
-            raise TypeError(f"{name} takes {len(function.args)} arguments, SIGNATURES says {counts}")
+            raise TypeError(f"{name} takes {len(function.args)} arguments, the table says {counts}")
         if sum(counts) > WIDEST:
             raise TypeError(f"{name} takes {sum(counts)} arguments, pieces have room for {WIDEST}")
-    calls.emit(module, SIGNATURES)
+    calls.emit(module, signatures, alone)

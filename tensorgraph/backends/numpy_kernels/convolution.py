@@ -16,9 +16,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tensorgraph.backends import compiled
-from tensorgraph.backends.compiled import convolution as direct
 from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
-from tensorgraph.backends.numpy_kernels import blas
+from tensorgraph.backends.numpy_kernels import blas, direct
 from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
@@ -159,6 +158,10 @@ def _correlate_input(g: np.ndarray, w: np.ndarray, sizes: Sizes, geometry: Geome
             sizes, w.shape[2:], geometry.stride, geometry.padding, geometry.dilation, strict=True
         )
     )
+    kernels = _compiled(len(g) * prod(g.shape[1:3]), w.shape, g.dtype) if groups == 1 else None
+    if kernels is not None:
+        direct.backward(kernels, x, g, w, bias, rows, columns)
+        return x
     for at_row, row_taps, top, row_step in rows:
         for at_column, column_taps, left, column_step in columns:
             part, taps = x[:, at_row, at_column], w[:, :, row_taps, column_taps]
@@ -201,7 +204,12 @@ def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geo
         return np.stack(parts, axis=1).reshape(groups * K, 1, *kernel)
     if _is_pointwise(g, x, kernel, stride, before):
         g, x = g.reshape(1, -1, *g.shape[2:]), x.reshape(1, -1, *x.shape[2:])
-    how = _plan((*x.shape[:3], C), K, kernel, g.shape[1:3], stride, before, dilation, g.dtype)
+    kernels = _compiled(len(g) * prod(g.shape[1:3]), (K, C, *kernel), g.dtype)
+    if kernels is not None:
+        each = [(g[..., i * K : i * K + K], x[..., i * C : i * C + C]) for i in range(groups)]
+        parts = [direct.weight(kernels, *pair, kernel, stride, before, dilation) for pair in each]
+        return np.concatenate(parts) if groups > 1 else parts[0]
+    how = plan((*x.shape[:3], C), K, kernel, g.shape[1:3], stride, before, dilation)
     parts = [_rows_weight(g[..., i * K : i * K + K], x[..., i * C : i * C + C], how) for i in range(groups)]
     return np.concatenate(parts) if groups > 1 else parts[0]
 
@@ -221,17 +229,22 @@ def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before
     else:
         if _is_pointwise(y, x, kernel, stride, before):
             y, x = y.reshape(1, -1, *y.shape[2:]), x.reshape(1, -1, *x.shape[2:])
-        how = _plan((*x.shape[:3], C), K, kernel, y.shape[1:3], stride, before, dilation, y.dtype)
+        kernels = _compiled(y.size // y.shape[3], (K, C, *kernel), y.dtype)
+        how = plan((*x.shape[:3], C), K, kernel, y.shape[1:3], stride, before, dilation) if kernels is None else None
         for i in range(groups):
             of = slice(i * K, i * K + K)
-            _rows(y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of], how)
+            arrays = y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of]
+            if how is None:
+                direct.forward(kernels, *arrays, stride, before, dilation)
+            else:
+                _rows(*arrays, how)
 
 
-def _plan(shape, K: int, kernel: Sizes, out: Sizes, stride, before, dilation, dtype: np.dtype) -> Plan:
-    """Compiled kernels where there are any and BLAS is not better."""
-    work = prod(out) * shape[0] * prod(kernel) * shape[3] * K
-    suits = dtype == SINGLE and work > ENOUGH and shape[3] * K < BROAD and kernel != (1, 1)
-    return plan(shape, K, kernel, out, stride, before, dilation, compiled.kernels() if suits else None)
+def _compiled(outputs: int, weight: Sizes, dtype: np.dtype) -> Any:
+    """Compiled kernels where there are any and BLAS is not better, for so many outputs and a weight of this shape."""
+    K, C, *kernel = weight
+    suits = dtype == SINGLE and outputs * prod(weight) > ENOUGH and C * K < BROAD and kernel != [1, 1]
+    return compiled.kernels() if suits else None
 
 
 def _is_pointwise(y: np.ndarray, x: np.ndarray, kernel: Sizes, stride: Sizes, before: Sizes) -> bool:
@@ -282,9 +295,6 @@ def _shares(how: Plan) -> int:
 # ---- channels that mix ----------------------------------------------------------------------------------------------
 def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> None:
     weights = how.weights(w)
-    if how.compiled is not None:
-        _rows_compiled(y, x, weights, bias, how)
-        return
     start = 0 if bias is None else np.tile(bias, how.group)
 
     def task(tile: Tile) -> None:
@@ -300,37 +310,7 @@ def _rows(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, how: Plan) -> 
     _tiles(how, how.work, task)
 
 
-def _rows_compiled(y: np.ndarray, x: np.ndarray, weights: np.ndarray, bias: Any, how: Plan) -> None:
-    start = None if bias is None else np.tile(bias, how.group)
-    kernels = how.compiled
-    packed = direct.Packed(kernels, weights, how.columns, start, how.C > 4)
-
-    def task(tile: Tile) -> None:
-        part = tile.of(y)
-        theirs = _in_place(part, how)
-        outputs = part if theirs else scratch("lines", part.shape, part.dtype)
-        packed.correlate(outputs, how.window(x, tile), how)
-        if not theirs:
-            part[...] = outputs
-
-    _tiles(how, how.work, task)
-
-
-def _in_place(part: np.ndarray, how: Plan) -> bool:
-    """Whether compiled kernels read and write outputs where they lie."""
-    step = part.strides[2] == part.itemsize * how.K
-    return (part.strides[3] == part.itemsize or how.K == 1) and (step or how.group == 1)
-
-
 def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
-    def compiled_task(tile: Tile, total: np.ndarray) -> None:
-        part = tile.of(g)
-        if not _in_place(part, how):
-            slopes = scratch("lines", part.shape, part.dtype)
-            slopes[...] = part
-            part = slopes
-        direct.add_weight(how.compiled, total, how.window(x, tile), part, how)
-
     def task(tile: Tile, total: np.ndarray) -> None:
         rows, begins = how.rows(x, tile)
         part = tile.of(g)
@@ -341,7 +321,6 @@ def _rows_weight(g: np.ndarray, x: np.ndarray, how: Plan) -> np.ndarray:
         for block, product in zip(rows, products, strict=True):
             add_blocks_transposed(block, begins, tile.rows, product, total)
 
-    task = task if how.compiled is None else compiled_task
     return how.unweighted(_sum_of_tiles(how, how.totals(_shares(how), g.dtype), how.work, task))
 
 

@@ -61,18 +61,14 @@ class Tile(NamedTuple):
 class Plan:
     """One correlation over two axes: its sizes and its tiles. `top` and `left` may be negative, which crops."""
 
-    def __init__(self, shape, K, kernel, out, stride, before, dilation, compiled):
+    def __init__(self, shape, K, kernel, out, stride, before, dilation):
         self.N, self.H, self.W, self.C = shape
         self.R, self.S = kernel
         self.OH, self.OW = out
         self.K, self.stride, self.dilation = K, stride, dilation
         self.top, self.left = before
-        self.compiled = compiled
-        if compiled is None:
-            self.group = _group(self.C, K, self.S, stride[1], dilation[1])
-        else:
-            self.group = _lanes(compiled.width, K, self.S, self.OW, stride[1], dilation[1])
-        self.heavy = compiled is None and self.group == 1 and self.R * self.S * self.C * K > HEAVY
+        self.group = _group(self.C, K, self.S, stride[1], dilation[1])
+        self.heavy = self.group == 1 and self.R * self.S * self.C * K > HEAVY
         self.columns = -(-self.OW // self.group)
         self.window_taps = self.S + self.group - 1
         self.taps = self.window_taps * self.C
@@ -201,17 +197,7 @@ def _group(C: int, K: int, S: int, stride: int, dilation: int) -> int:
     return 2 if K <= 16 or C <= 4 else 1
 
 
-def _lanes(width: int, K: int, S: int, OW: int, stride: int, dilation: int) -> int:
-    """The same for compiled kernels: outputs share a window where their channels fill a register together."""
-    if S == 1 or stride > 1 or dilation > 1:
-        return 1
-    group = max(1, min(4, width // K))
-    while OW % group:
-        group -= 1
-    return group
-
-
 @lru_cache(maxsize=512)
-def plan(shape, K, kernel, out, stride, before, dilation, compiled=None) -> Plan:
-    """The plan of a correlation: x (N, H, W, C), kernel (R, S), `before` = (top, left); by compiled kernels or BLAS."""
-    return Plan(shape, K, kernel, out, stride, before, dilation, compiled)
+def plan(shape, K, kernel, out, stride, before, dilation) -> Plan:
+    """The plan of a correlation: x (N, H, W, C), kernel (R, S), `before` = (top, left)."""
+    return Plan(shape, K, kernel, out, stride, before, dilation)
