@@ -82,6 +82,7 @@ def cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.setitem(sys.modules, backend.CUBLAS, ModuleType(backend.CUBLAS))
     monkeypatch.setattr(backend, "_backend", None)
+    monkeypatch.setattr(tg.backends.cuda, "_cupy", None)
     monkeypatch.setattr(Device, "current", 0)
     yield fake
     tg.set_default_device("cpu")
@@ -281,6 +282,28 @@ def test_a_block_for_a_device(cupy):
         assert (tg.get_default_device(), Device.current) == (before, current)
     assert "'cuda:5' does not exist" in refusal(lambda: tg.cuda.device(5).__enter__())
     assert tg.get_default_device() == "cuda:1"
+
+
+def test_tf32(cupy, monkeypatch):
+    """Off at the start; CuPy is told when there is a device, and whenever it changes."""
+    policy, told = tg.backends.cuda, []
+    monkeypatch.setattr(policy, "_cupy", None)
+    monkeypatch.setattr(policy, "_allowed", False)
+    names = SimpleNamespace(COMPUTE_TYPE_TF32="tf32", COMPUTE_TYPE_DEFAULT="default")
+    cupy._core = SimpleNamespace(_routines_linalg=names, set_compute_type=lambda *given: told.append(given))
+    assert policy.allow_tf32() is False and policy.allow_tf32(True) is True and told == []
+    tg.zeros(2, device="cuda")
+    assert told == [(np.float32, "tf32")]
+    assert policy.allow_tf32(False) is False and told[1:] == [(np.float32, "default")]
+    assert policy.allow_tf32(True) is policy.allow_tf32() is True and told[2:] == [(np.float32, "tf32")]
+
+
+@pytest.mark.peers
+def test_cupy_has_what_tf32_needs():
+    linalg = pytest.importorskip("cupy")._core._routines_linalg
+    assert linalg.compute_type_to_str(linalg.COMPUTE_TYPE_TF32) == "COMPUTE_TYPE_TF32"
+    linalg.set_compute_type(np.float32, linalg.COMPUTE_TYPE_DEFAULT)
+    assert linalg.get_compute_type(np.float32) == linalg.COMPUTE_TYPE_DEFAULT
 
 
 def test_a_generator_for_each_device(cupy):

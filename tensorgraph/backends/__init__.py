@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends import cuda
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy import NumpyBackend
 from tensorgraph.errors import BackendError, DtypeError, sig
@@ -86,10 +87,10 @@ def devices() -> list[str]:
     """The devices that can be used now: `"cpu"`, and `"cuda:0"`, ... where CuPy finds them."""
     found = ["cpu"]
     try:
-        cuda = get("cuda")
+        gpus = get("cuda")
     except BackendError:
         return found
-    return found + [f"cuda:{i}" for i in range(cuda.xp.cuda.runtime.getDeviceCount())]
+    return found + [f"cuda:{i}" for i in range(gpus.xp.cuda.runtime.getDeviceCount())]
 
 
 def backend_of(array: Any) -> Backend:
@@ -180,6 +181,7 @@ __all__ = [
     "backend_of",
     "check_dtype",
     "cpu",
+    "cuda",
     "default_device",
     "device_of",
     "devices",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorgraph.backends import cuda
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.cuda_copies import CudaCopies
 from tensorgraph.backends.cuda_graphs import CudaGraphs
@@ -34,6 +35,7 @@ class CupyBackend(CudaKernels, Backend):
         super().__init__()
         self.xp = cupy
         self.array_type = cupy.ndarray
+        cuda.use(cupy)
 
     def device_of(self, array: Any) -> str:
         return f"cuda:{array.device.id}"
