@@ -8,6 +8,7 @@ Rules get raw arrays; with `create_graph=True` they get tensors, and are recorde
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from heapq import heappop, heappush
 from math import prod
 from sys import getrefcount
@@ -64,6 +65,9 @@ widen: Callable[[Any, Any, tuple], tuple[Any, tuple]] | None = None
 
 watch: Watch | None = None
 """Set by diagnostics/observe.py as long as somebody observes; asked once per pass."""
+
+noted: ContextVar[Callable[[Node], None] | None] = ContextVar("tensorgraph.noted", default=None)
+"""Called with each node before its rules run, which do as they do unobserved; for diagnostics/plan.py."""
 
 
 def backward(
@@ -206,7 +210,9 @@ def steps(
     del seeds, seed
     wanted = None if targets is None else {x.node.serial for x in targets}  # pyright: ignore[reportOptionalMemberAccess]
     needed = None if wanted is None else _leading_to(wanted, list(nodes.values()))
-    special = wanted is not None or watching is not None or step is not None
+    plain = wanted is None and watching is None and step is None
+    note = noted.get()
+    special = not plain or note is not None
     while heap:
         serial = -heappop(heap)
         node = nodes.pop(serial)
@@ -218,6 +224,8 @@ def steps(
         plan = node.plan
         pull = plan.pull
         if special:  # one test for all that an ordinary backward pass has nothing to do with
+            if note is not None:
+                note(node)
             if step is not None:
                 yield
             if needed is not None and plan.op is not None and serial in needed:
@@ -252,7 +260,7 @@ def steps(
         try:
             if (
                 plan.own
-                and not special
+                and plain
                 and not create_graph
                 and g.size >= LARGE
                 and getrefcount(g) == _SOLE

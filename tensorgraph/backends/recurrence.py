@@ -53,6 +53,10 @@ class Lines:
         rows = self.rows(self.x)
         return self.shaped(self.be.matmul(rows, w.T) if b is None else self.be.affine(rows, w.T, b))
 
+    def earlier(self, y: Any, h: Any, t: int) -> Any:
+        """What the step before t has left in y; h before the first."""
+        return h if t == self.order[0] else y[t + 1 if self.reverse else t - 1]
+
     def before(self, y: Any, h: Any) -> Any:
         """The states that the steps start from: y, one step later in the order of the steps."""
         found = self.empty(y.shape[2])
@@ -108,7 +112,7 @@ def lstm(
 
     def pullback(g: Any) -> tuple:
         gy, gc = g.values
-        gh, into, cells = 0, lines.empty(gates.shape[2]), lines.before(memory, c)
+        gh, into = 0, lines.empty(gates.shape[2])
         gc = be.zeros_like(c) if gc is None else gc.copy()
         for t in reversed(lines.order):
             gh = gh if gy is None else gh + gy[t]
@@ -118,7 +122,7 @@ def lstm(
             go[...] = gh * open_ * (o * (1 - o))
             gc += gh * o * (1 - open_ * open_)
             gi[...] = gc * proposal * (i * (1 - i))
-            gf[...] = gc * cells[t] * (f * (1 - f))
+            gf[...] = gc * lines.earlier(memory, c, t) * (f * (1 - f))
             gg[...] = gc * i * (1 - proposal * proposal)
             gc *= f
             gh = be.matmul(into[t], w_hh)

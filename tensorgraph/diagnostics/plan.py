@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from sys import _getframe
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tensorgraph import backends
+from tensorgraph import backends, fused
+from tensorgraph.backward import noted
 from tensorgraph.creation import zeros
 from tensorgraph.diagnostics.memory import Held, MemoryReport, amount
-from tensorgraph.diagnostics.observe import Call, Observer
 from tensorgraph.errors import ArgumentError, BackendError, GraphError, TensorgraphError
-from tensorgraph.mode import enable_grad
-from tensorgraph.provenance import _place, caller, module_path
+from tensorgraph.mode import current_scope, enable_grad
+from tensorgraph.node import Node
+from tensorgraph.provenance import GENERATED, _place, caller, internal, module_path
 from tensorgraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -148,25 +151,34 @@ class MemoryPlan:
         return "\n".join([*lines, f"  {amount(free)} are free: batches of up to {self.largest_batch(free):,} fit"])
 
 
-class _Makers(Observer):
-    """Tells the ledger which operation is running."""
+class _Makers:
+    """Says who is asking for memory. It looks at the stack and nothing else: an observer would keep what it sees."""
 
-    def __init__(self, ledger: Ledger):
-        self.ledger = ledger
+    def __init__(self) -> None:
         self.outside = caller()
         """the line that asked for the plan, where layers of the library have no line of the user's"""
+        self.now: _Maker | None = None
 
-    def around(self, call: Call, run: Callable[[], Any]) -> Any:
-        if call.parent is not None:
-            return run()
-        before = self.ledger.by
-        kind = FORWARD if call.node is None else BACKWARD
-        line = (None, 0) if (call.code, call.lasti) == self.outside else (call.code, call.lasti)
-        self.ledger.by = _Maker(kind, call.name, *line, call.scope)
-        try:
-            return run()
-        finally:
-            self.ledger.by = before
+    def __call__(self) -> _Maker:
+        return self._on_the_stack() if self.now is None else self.now
+
+    def backwards(self, node: Node) -> None:
+        """What is made from now on is made by the rules of a node."""
+        self.now = _Maker(BACKWARD, node.name, *self._line(node.code, node.lasti), node.scope)
+
+    def _on_the_stack(self) -> _Maker:
+        """The outermost operation that is running, and the user's line."""
+        frame, inner, name = _getframe(2), "", "between operations"
+        while frame.f_back is not None and internal[(code := frame.f_code).co_filename]:
+            if code.co_filename.startswith(GENERATED):
+                name = code.co_name
+            elif code.co_filename == fused.__file__ and code.co_name == "call":
+                name = inner.strip("_")  # of the kernel
+            frame, inner = frame.f_back, code.co_name
+        return _Maker(FORWARD, name, *self._line(frame.f_code, frame.f_lasti), current_scope())
+
+    def _line(self, code: Any, lasti: int) -> tuple[Any, int]:
+        return (None, 0) if (code, lasti) == self.outside else (code, lasti)
 
 
 def plan(
@@ -205,9 +217,10 @@ def _step(model: Any, make: Callable, n: int, loss: Any, optimizer: Any) -> tupl
     """The peak of a training step of a copy with a batch of n, and the bytes of what stays from step to step."""
     from tensorgraph.backends.meta import Ledger  # late, so that who plans nothing does not load it
 
-    meta, ledger = backends.get("meta"), Ledger()
-    with backends.default_device("meta"), enable_grad(), ledger, _Makers(ledger):
-        ledger.by = _Maker("parameters", type(model).__name__)
+    meta, who = backends.get("meta"), _Makers()
+    ledger = Ledger(who)
+    with backends.default_device("meta"), enable_grad(), ledger, _noting(who):
+        who.now = _Maker("parameters", type(model).__name__)
         memo: Any = {"copy of an array": lambda array: meta.from_host(array, "meta")}
         mine = copy.deepcopy(model, memo)
         parameters = list(mine.parameters())
@@ -219,23 +232,32 @@ def _step(model: Any, make: Callable, n: int, loss: Any, optimizer: Any) -> tupl
         for _ in range(1 if updates is None else 2):  # the first makes what the optimiser remembers
             for p in parameters:
                 p.grad = None
-            ledger.by = _Maker("input", "the batch")
+            who.now = _Maker("input", "the batch")
             inputs = make(n)
             inputs = tuple(map(_moved, inputs if isinstance(inputs, tuple) else (inputs,)))
-            ledger.by = _Maker(FORWARD, "between operations")
+            who.now = None  # look at the stack
             y = mine(*inputs)
             total = _sum(y) if loss is None else loss(y)
-            ledger.by = _Maker(BACKWARD, "the gradients")
+            who.now = _Maker(BACKWARD, "the gradients")
             if total.requires_grad:
                 total.backward()
             if updates is not None:
-                ledger.by = _Maker("optimiser", f"{type(updates).__name__}.step()")
+                who.now = _Maker("optimiser", f"{type(updates).__name__}.step()")
                 updates.step()
             del inputs, y, total
     parts = {"parameters": sum(p.nbytes for p in parameters), "their gradients": sum(p.nbytes for p in trained)}
     if optimizer is not None:
         parts["optimiser"] = 0 if updates is None else sum(t.nbytes for t in _tensors(updates.state_dict()))
     return Moment(ledger.by_at_peak, ledger), parts
+
+
+@contextmanager
+def _noting(who: _Makers) -> Iterator[None]:
+    token = noted.set(who.backwards)
+    try:
+        yield
+    finally:
+        noted.reset(token)
 
 
 def _moved(x: Any) -> Any:

@@ -154,7 +154,9 @@ class MetaBackend(Backend):
             return super().correlate_weight(g, x, kernel, geometry)
         shape = (g.shape[1], x.shape[1] // geometry.groups, *kernel)
         dtype = result_dtype(g.dtype, x.dtype)
-        sums = new(shape, dtype)
+        sums = [new(shape, dtype)]
+        if g.strides[1] != g.itemsize and kernels.single(g, x):  # slopes are read with the channels last
+            sums.append(new(g.shape, dtype))
         w = new(shape, dtype)
         del sums
         return w
@@ -198,6 +200,12 @@ class MetaBackend(Backend):
 
     # ---- updates -------------------------------------------------------------------------------------------------
     in_one_pass = FastUpdates.in_one_pass
+    takes_several = FastUpdates.takes_several
+
+    def sgd_update(self, *_: Any, **__: Any) -> None:
+        """Everything is written where it lies."""
+
+    rmsprop_update = adam_update = sgd_update
 
 
 class Silence:

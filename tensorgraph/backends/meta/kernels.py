@@ -17,7 +17,7 @@ from tensorgraph.backends.numpy_kernels import convolution, elementwise
 from tensorgraph.backends.numpy_kernels import recurrence as sequences
 from tensorgraph.mode import kernels_allowed
 
-__all__ = ["KERNELS", "Lie", "channels_last", "columns", "fits", "matrix", "pools", "tiles"]
+__all__ = ["KERNELS", "Lie", "channels_last", "columns", "fits", "matrix", "pools", "single", "tiles"]
 
 SINGLE = np.dtype("float32")
 
@@ -37,6 +37,11 @@ def matrix(x: MetaArray, axis: Any) -> Any:
 def columns(x: MetaArray, axis: Any) -> Any:
     """x as (rows, columns) where compiled kernels sum the columns."""
     return elementwise.columns(x, axis) if kernels_allowed() else None  # pyright: ignore[reportArgumentType]
+
+
+def single(*arrays: MetaArray) -> bool:
+    """Whether compiled kernels take arrays of this dtype."""
+    return all(a.dtype == SINGLE for a in arrays) and kernels_allowed() and compiled.kernels() is not None
 
 
 def tiles(a: MetaArray, b: MetaArray) -> bool:
@@ -82,7 +87,7 @@ class Lie:
         return view(y, y.lay[...])
 
 
-def _unit(be: Any, x: Any, *, wanted: tuple) -> Any:
+def _activation(be: Any, x: Any, *, wanted: tuple) -> Any:
     if not fits(x):
         return None
     y = functions.empty_like(x)
@@ -132,7 +137,7 @@ def _standardize(
         del same
         gw = new(weight.shape, weight.dtype) if weight is not None and wanted[1] else None
         gb = new(bias.shape, bias.dtype) if bias is not None and wanted[2] else None
-        return gx, gw, gb, *(None,) * (3 + 0 * len(stays))
+        return gx, gw, gb, None, None, None
 
     return y, pullback
 
@@ -244,11 +249,11 @@ def _rnn(
 
 
 KERNELS = {
-    "gelu": _unit,
+    "gelu": _activation,
     "gru": _gru,
     "lstm": _lstm,
     "rnn": _rnn,
-    "silu": _unit,
+    "silu": _activation,
     "standardize": _standardize,
     "standardize_relu": _standardize_relu,
 }

@@ -6,6 +6,7 @@ crossed out when its last view dies. Imported by array.py beside it and by diagn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -25,11 +26,11 @@ class Entry:
 
 
 class Ledger:
-    """Bytes in use now (`live`) and at most (`peak`). `by` is written beside every block that comes: set it at will."""
+    """Bytes in use now (`live`) and at most (`peak`). What `who()` says is written beside every block that comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: Callable[[], Any] = lambda: None):
         self.live = self.peak = 0
-        self.by: Any = None
+        self.who = who
         self.by_at_peak: Any = None
         self._now = self._peak_at = 0
         self._entries: list[Entry] = []
@@ -44,16 +45,16 @@ class Ledger:
 
     def start(self) -> None:
         """Forgets the peak so far: what is in use now is the first of it."""
-        self.peak, self._peak_at, self.by_at_peak = self.live, self._now, self.by
+        self.peak, self._peak_at, self.by_at_peak = self.live, self._now, self.who()
 
     def take(self, size: int) -> Entry:
         """Enters a block."""
         self._now += 1
-        entry = Entry(size, self._now, self.by)
+        entry = Entry(size, self._now, self.who())
         self._entries.append(entry)
         self.live += size
         if self.live > self.peak:
-            self.peak, self._peak_at, self.by_at_peak = self.live, self._now, self.by
+            self.peak, self._peak_at, self.by_at_peak = self.live, self._now, entry.by
         return entry
 
     def give(self, entry: Entry) -> None:
