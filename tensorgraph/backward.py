@@ -294,7 +294,9 @@ def steps(
                     grads[other] = grads[other] + gx
                 else:
                     total = grads.pop(other)
-                    if getrefcount(total) == _SOLE and writes.is_all(total):
+                    if total.__class__ is Pieces:
+                        grads[other] = total.add_to(gx, getrefcount(gx) <= _IN_LOOP and writes.is_all(gx))
+                    elif getrefcount(total) == _SOLE and writes.is_all(total):
                         grads[other] = backends.ARRAYS[type(total)].add_into(total, gx)
                     elif getrefcount(gx) <= _IN_LOOP and writes.is_all(gx):
                         grads[other] = backends.ARRAYS[type(gx)].add_into(gx, total)

@@ -579,6 +579,20 @@ def test_gradients_of_a_fork_are_added_where_one_of_them_lies(monkeypatch):
     np.testing.assert_array_equal(seen[0].numpy(), seen[1].numpy())
 
 
+@pytest.mark.parametrize("first", ["pieces", "array"])
+@pytest.mark.parametrize("n", [2, 200])
+def test_pieces_and_arrays_of_gradients_add_up(first, n):
+    x = tg.ones(n, n, requires_grad=True)
+    y = x * 2
+    parts = [lambda: y[0].sum(), lambda: (y * y).sum(), lambda: y[1:].sum() * 2]
+    total = sum(part() for part in (parts if first == "array" else parts[::-1]))  # the youngest goes first
+    total.backward()
+    expected = np.full((n, n), 8.0)
+    expected[0] += 2
+    expected[1:] += 4
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
 def test_a_gradient_that_is_given_is_not_written():
     x = tg.ones(80, 80, requires_grad=True)
     given = tg.ones(80, 80)
