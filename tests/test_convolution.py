@@ -23,6 +23,13 @@ from tensorgraph.backends.numpy_kernels import blas, convolution, direct, poolin
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 
+def forget() -> None:
+    """Plans made with other limits."""
+    tiles.plan.cache_clear()
+    for plans in (direct._forward, direct._backward, direct._weight):
+        plans.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Tiles of a few pixels, and a thread for any work."""
@@ -43,11 +50,9 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(sums, "LARGE", 0)
     monkeypatch.setattr(sums, "RUN", 3)
     monkeypatch.setattr(blas, "_THREADS", 2)
-    tiles.plan.cache_clear()
-    layer.layer.cache_clear()
+    forget()
     yield
-    tiles.plan.cache_clear()
-    layer.layer.cache_clear()
+    forget()
 
 
 @st.composite
@@ -122,6 +127,7 @@ def test_convolution_kernels(problem, inputs, outputs, dtype):
 def test_compiled_convolution(C, K, sizes, kernel, stride, padding, dilation, groups, N, monkeypatch):
     """Kernels for just these channels, against float64: not a multiple of a vector, strides, odd sizes, all layouts."""
     monkeypatch.setattr(direct, "WORTH", 0)
+    forget()
     geometry, rng = Geometry(stride, padding, dilation, groups), np.random.default_rng(C * K + N)
     x, w = numbers(rng, N, C, *sizes, dtype="f"), rng.standard_normal((K, C // groups, *kernel)).astype("f")
     g = numbers(rng, N, K, *geometry.output(sizes, kernel), dtype="f")
@@ -278,8 +284,7 @@ def test_two_threads_may_convolve_at_once():
 def test_no_im2col_of_the_whole_batch(monkeypatch):
     monkeypatch.setattr(tiles, "ROOM", 1 << 14)
     monkeypatch.setattr(layer, "FAR", 1 << 17)
-    tiles.plan.cache_clear()
-    layer.layer.cache_clear()
+    forget()
     x, w = np.ones((32, 16, 28, 28), np.float32), np.ones((16, 16, 5, 5), np.float32)
     tg.conv2d(x, w, padding=2)  # threads have their room now
     tracemalloc.start()

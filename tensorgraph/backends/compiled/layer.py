@@ -1,23 +1,22 @@
 """One convolution for the kernels of window.py: where everything lies, and which of them suit.
 
-A `Layer` holds what does not depend on the number of images, and is kept for the next call. Imported by numpy_kernels/.
+A `Layer` holds what does not depend on the number of images. Imported by numpy_kernels/ and window.py beside it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tensorgraph.backends.compiled import Kernels, address
 
-__all__ = ["FIELDS", "LANE", "NOWHERE", "PHASE", "Layer", "Phase", "View", "layer", "lines"]
+__all__ = ["FIELDS", "LANE", "NOWHERE", "PHASE", "Layer", "Phase", "View", "lines"]
 
 FIELDS = """
-fill x_image x_row x_pixel x_channel height inputs top reach down rows
+fill x_image x_row x_pixel x_channel height inputs copied top reach down rows
 room row part pixel lane_step lane_count lanes pitch zero together chunk
 y_image y_row y_pixel outputs blocks parts channels size phases w_output channels_at
 """.split()
@@ -106,7 +105,10 @@ class Layer:
         if sums:
             columns = min((p.columns for p in phases if p.rows), default=1)
             pixels, vectors = tile(kernels, y.channels, columns, special)
-            self.kernel = kernels[f"sums_{pixels}_{vectors}" + (f"_{channels}_{pitch}" if special else "_0_0")]
+            full = int(y.channels % (vectors * kernels.width) == 0)
+            even = int(special and all(p.columns % pixels == 0 for p in phases))
+            known = (channels, pitch) if special else (0, 0)
+            self.kernel = kernels["_".join(map(str, ("sums", pixels, vectors, *known, full, even)))]
             if amount * y.channels > FAR:
                 self.together = max(1, min(8, ROOM // self.room))
         else:
@@ -140,10 +142,15 @@ class Layer:
             high = min(lane // pixel, (x.columns - 1 + left - n) // lanes + 1)
             copies += [n * lane + low * pixel, max(0, high - low), low * lanes + n - left]
         bordered = top > 0 or left > 0 or height > top + x.rows or width > left + x.columns
-        x_strides, y_strides = ([s // 4 for s in view.strides] for view in (x, y))
+        copied, inputs = pixel, x.channels
+        x_strides, y_strides = ([step // 4 for step in view.strides] for view in (x, y))
+        x_channel = x_strides[3] if x.channels > 1 else 1
+        if parts == lanes == x_channel == 1 and x_strides[2] == pixel == x.channels:
+            copied = inputs = copies[1] * pixel  # a row lies together
+            copies[1] = min(1, copies[1])
         fields = dict(
             fill=kernels.place("fill"), x_image=x_strides[0], x_row=x_strides[1], x_pixel=x_strides[2],
-            x_channel=x_strides[3] if x.channels > 1 else 1, height=x.rows, inputs=x.channels,
+            x_channel=x_channel, height=x.rows, inputs=inputs, copied=copied,
             top=top, reach=reach + 1, down=down, rows=self.rows, room=self.room, row=row, part=part, pixel=pixel,
             lane_step=lanes, lane_count=lanes, lanes=listed(copies), pitch=pitch,
             zero=self.room if bordered or parts * pixel > x.channels else 0,
@@ -183,9 +190,10 @@ def tile(kernels: Kernels, channels: int, columns: int, special: bool) -> tuple[
             if not special and (v > 2 or p & (p - 1)):
                 continue
             issue = (p * v + (0 if v == 1 else p) + v + 3) / 4
-            cycles = max(p * v / 2, (p + v) / 2, issue, 4) + 0.2
-            best = min(best, (-(-vectors // v) * -(-columns // p) * cycles, -v, p))
-    return best[2], abs(best[1])
+            # weights of more vectors leave less of the nearest cache to the images
+            cycles = max(p * v / 2, (p + v) / 2, issue, 4) + 0.1 + 0.1 * v
+            best = min(best, (-(-vectors // v) * -(-columns // p) * cycles, p, v))
+    return best[1:]
 
 
 def corner(kernels: Kernels, outputs: int, channels: int, taps: int, special: bool) -> tuple[int, int, int]:
@@ -203,9 +211,3 @@ def corner(kernels: Kernels, outputs: int, channels: int, taps: int, special: bo
                 cycles = max(q * t * v / 2, (q * t + v) / 2, issue, 4) + 0.5
                 best = min(best, (-(-vectors // v) * (taps // q) * (channels // t) * cycles, q, t, v))
     return best[1:]
-
-
-@lru_cache(maxsize=512)
-def layer(*how: Any) -> Layer:
-    """The layer of these arguments of `Layer`."""
-    return Layer(*how)

@@ -79,16 +79,20 @@ def fill(module: Any, width: int, name: str) -> None:
         with code.loop(table["lane_count"]) as lane, code.loop(table["parts"]) as part:
             at = build.add(table["lanes"], build.mul(lane, INT(len(LANE))))
             start, count, first = (table.word(build.add(at, INT(n))) for n in range(len(LANE)))
-            done = build.mul(part, table["channels"])
-            left = _least(code, build.sub(table["inputs"], done), table["channels"])
+            done = build.mul(part, table["copied"])
+            left = _least(code, build.sub(table["inputs"], done), table["copied"])
             of_x = code.at(x, (first, table["x_pixel"]), (done, table["x_channel"]))
             of_room = code.at(room, start, (part, table["part"]))
             with build.if_else(near) as (close, apart):
                 with close, code.loop(left, width) as channel:
-                    mask = code.first(build.sub(left, channel))
                     here, there = code.at(of_x, channel), code.at(of_room, channel)
-                    with code.loop(count) as j:
-                        code.store(code.load(code.at(here, (j, step)), mask), code.at(there, (j, table["pixel"])), mask)
+                    rest = build.sub(left, channel)
+                    lanes = code.first(rest)
+                    with build.if_else(build.icmp_signed("<", rest, INT(width))) as (some, all_):
+                        for way, mask in ((some, lanes), (all_, None)):
+                            with way, code.loop(count) as j:
+                                value = code.load(code.at(here, (j, step)), mask)
+                                code.store(value, code.at(there, (j, table["pixel"])), mask)
                 with apart, code.loop(left) as channel:
                     here, there = code.at(of_x, (channel, table["x_channel"])), code.at(of_room, channel)
                     with code.loop(count) as j:
@@ -116,13 +120,16 @@ def _turns(code: Code, table: Table) -> Iterator[tuple[Any, Any, Any, Any]]:
         yield image, group, low, high
 
 
-def sums(module: Any, width: int, name: str, pixels: int, vectors: int, channels: int, pitch: int) -> None:
+def sums(
+    module: Any, width: int, name: str, pixels: int, vectors: int, channels: int, pitch: int, full: int, even: int
+) -> None:
     """y[n, i, j, k] = max(floor, bias[k] + sum over taps and c of room[n][part][tap][i*down][j][c] * w[k, c, tap]).
 
     Keeps the sums of `pixels` neighbouring outputs and `vectors` vectors of channels. Sums over the parts go through
     y, so that the weights of a part stay in the cache. w lies as (blocks, parts, taps, channels, size), zeros behind
     the last output; so does bias. A row has at least `pixels` outputs: its last step computes some of them again, in
-    vain. `channels` and `pitch` of 0 are read from the table.
+    vain. `channels` and `pitch` of 0 are read from the table. `full` is 1 where the outputs fill all vectors, `even`
+    where a row consists of whole steps.
     """
     code = Code(module, width, name, ["room", "y", "x", "w", "bias"], UNITS, ["floor"], apart=True)
     build, size, table = code.build, width * vectors, Table(code)
@@ -159,7 +166,7 @@ def sums(module: Any, width: int, name: str, pixels: int, vectors: int, channels
         with code.loop(table["blocks"]) as block, code.loop(table["parts"]) as part:
             channel = build.mul(block, INT(size))
             left = build.sub(table["outputs"], channel)
-            masks = [code.first(build.sub(left, INT(width * v))) for v in range(vectors)]
+            masks = [None if full else code.first(build.sub(left, INT(width * v))) for v in range(vectors)]
             is_first = build.icmp_signed("==", part, INT(0))
             is_last = build.icmp_signed("==", part, build.sub(table["parts"], INT(1)))
             least = type(floor)(code, build.select(is_last, floor.ir, lowest.ir))
@@ -189,8 +196,9 @@ def sums(module: Any, width: int, name: str, pixels: int, vectors: int, channels
                     for p in range(pixels):
                         is_new = build.icmp_signed("<=", done, INT(p))
                         for v in range(vectors):
-                            total = totals[p * vectors + v]
-                            mask = build.select(is_new, masks[v], code.none)
+                            total, mask = totals[p * vectors + v], masks[v]
+                            if not even:
+                                mask = build.select(is_new, code.all if full else mask, code.none)
                             place = code.at(here, (table["y_pixel"], p), width * v)
                             code.store(where(total < least, least, total), place, mask)
     code.end()
@@ -260,8 +268,11 @@ def slopes(module: Any, width: int, name: str, taps: int, channels: int, vectors
 
 
 def _entries(code: Code, table: Table, body: Any) -> None:
-    """`body(here, there, mask)` for every vector of weights: its place packed, and in w, where lanes may be missing."""
+    """`body(here, there, mask, moves)` for every vector of weights: its place packed, that of its first number in w,
+    which lanes are there (None: all of them), and how far they lie from the first.
+    """
     build, width = code.build, code.width
+    moves = code.moves(table["w_output"])
     with (
         code.loop(table["phases"]) as number,
         code.loop(table["blocks"]) as block,
@@ -273,13 +284,18 @@ def _entries(code: Code, table: Table, body: Any) -> None:
         output = build.add(build.mul(block, table["size"]), lane)
         at = table.word(build.add(table["channels_at"], build.add(build.mul(part, table["channels"]), c)))
         left = build.sub(table["outputs"], output)
-        mask = code.first(build.select(build.icmp_signed("==", at, INT(NOWHERE)), INT(0), left))
-        at = build.add(at, build.mul(output, table["w_output"]))
+        left = build.select(build.icmp_signed("==", at, INT(NOWHERE)), INT(0), left)
+        mask = code.first(left)
+        w = code.at(code["w"], at, (output, table["w_output"]))
         piece = build.mul(build.add(build.mul(block, table["parts"]), part), phase["taps"])
-        with code.loop(phase["taps"]) as tap:
-            line = build.add(build.mul(build.add(piece, tap), table["channels"]), c)
-            here = build.add(phase["packed_at"], build.add(build.mul(line, table["size"]), lane))
-            body(here, build.add(at, table.word(build.add(phase["w_at"], tap))), mask)
+        line = build.add(build.mul(piece, table["channels"]), c)
+        packed = code.at(code["packed"], phase["packed_at"], (line, table["size"]), lane)
+        step = build.mul(table["channels"], table["size"])
+        with build.if_else(build.icmp_signed("<", left, INT(width))) as (some, every):
+            for way, lanes in ((some, mask), (every, None)):
+                with way, code.loop(phase["taps"]) as tap:
+                    there = code.at(w, table.word(build.add(phase["w_at"], tap)))
+                    body(code.at(packed, (tap, step)), there, lanes, moves)
 
 
 def pack(module: Any, width: int, name: str) -> None:
@@ -287,9 +303,12 @@ def pack(module: Any, width: int, name: str) -> None:
     code = Code(module, width, name, ["packed", "w"], ["table"], apart=True)
     table = Table(code)
 
-    def body(here: Any, there: Any, mask: Any) -> None:
-        value = code.gather(code.pointers(code.at(code["w"], there), table["w_output"]), mask)
-        code.store(value, code.at(code["packed"], here))
+    def body(here: Any, there: Any, mask: Any, moves: Any) -> None:
+        if mask is None:
+            value = code.collect(there, table["w_output"])
+        else:
+            value = code.gather(code.moved(there, moves), mask)
+        code.store(value, here)
 
     _entries(code, table, body)
     code.end()
@@ -300,14 +319,13 @@ def unpack(module: Any, width: int, name: str) -> None:
     code = Code(module, width, name, ["packed", "w"], ["table", "count", "apart"], apart=True)
     table = Table(code)
 
-    def body(here: Any, there: Any, mask: Any) -> None:
-        first = code.at(code["packed"], here)
+    def body(here: Any, there: Any, mask: Any, moves: Any) -> None:
         (total,) = code.carry(
             code["count"],
             [code.constant(0.0)],
-            lambda i, now: [now[0] + code.load(code.at(first, (i, code["apart"])))],
+            lambda i, now: [now[0] + code.load(code.at(here, (i, code["apart"])))],
         )
-        code.scatter(total, code.pointers(code.at(code["w"], there), table["w_output"]), mask)
+        code.scatter(total, code.moved(there, moves), code.all if mask is None else mask)
 
     _entries(code, table, body)
     code.end()

@@ -9,7 +9,7 @@ as two, in overlapping lines where it is long; three are a sum over the taps of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tensorgraph.backends import compiled
 from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accumulator, result_dtype
 from tensorgraph.backends.numpy_kernels import blas, direct
 from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed
+from tensorgraph.backends.numpy_kernels.direct import phases
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
 from tensorgraph.mode import kernels_allowed
@@ -152,16 +153,12 @@ def _correlate_input(g: np.ndarray, w: np.ndarray, sizes: Sizes, geometry: Geome
     x = np.empty((len(g), *sizes, w.shape[1] * groups), dtype=g.dtype)
     # the weight with input and output channels exchanged, group by group
     w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2).reshape(x.shape[3], -1, *w.shape[2:])
-    rows, columns = (
-        list(_phases(n, k, s, before, d))
-        for n, k, s, (before, _), d in zip(
-            sizes, w.shape[2:], geometry.stride, geometry.padding, geometry.dilation, strict=True
-        )
-    )
+    stride, before, dilation = geometry.stride, tuple(first for first, _ in geometry.padding), geometry.dilation
     kernels = _compiled(len(g) * prod(g.shape[1:3]), w.shape, g.dtype) if groups == 1 else None
     if kernels is not None:
-        direct.backward(kernels, x, g, w, bias, rows, columns)
+        direct.backward(kernels, x, g, w, bias, stride, before, dilation)
         return x
+    rows, columns = (list(phases(*axis)) for axis in zip(sizes, w.shape[2:], stride, before, dilation, strict=True))
     for at_row, row_taps, top, row_step in rows:
         for at_column, column_taps, left, column_step in columns:
             part, taps = x[:, at_row, at_column], w[:, :, row_taps, column_taps]
@@ -170,24 +167,6 @@ def _correlate_input(g: np.ndarray, w: np.ndarray, sizes: Sizes, geometry: Geome
             else:
                 part[...] = 0 if bias is None else bias
     return x
-
-
-def _phases(n: int, kernel: int, stride: int, before: int, dilation: int) -> Iterator[tuple[slice, slice, int, int]]:
-    """The inputs p, p + stride, ... as correlations of stride 1 of the outputs.
-
-    For each: where they are, which taps of the kernel reach them (in reverse), the padding before, the dilation.
-    """
-    common = gcd(stride, dilation)
-    every, step = stride // common, dilation // common
-    for p in range(min(stride, n)):
-        first = next((t for t in range(min(every, kernel)) if (p + before - t * dilation) % stride == 0), None)
-        if first is None:
-            yield slice(p, None, stride), slice(0, 0), 0, 1
-            continue
-        count = (kernel - 1 - first) // every
-        shift = (p + before - first * dilation) // stride
-        last = first + count * every
-        yield slice(p, None, stride), slice(last, first - 1 if first else None, -every), count * step - shift, step
 
 
 def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geometry) -> np.ndarray:
