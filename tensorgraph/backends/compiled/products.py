@@ -1,6 +1,6 @@
 """Matrix products by compiled kernels: how the factors are read, and where everything lies. Imported by numpy_kernels/.
 
-A product whose left factor has few rows and whose right one would have to be transposed is computed as the transpose
+A product whose right factor would have to be transposed, and whose left one has few rows, is computed as the transpose
 of the product the other way round: then it is the small factor, and the result, that are transposed on the way.
 """
 
@@ -19,10 +19,10 @@ __all__ = ["Way", "scratch", "way"]
 
 SCRATCH = 4 * (16 * DEEP + 14 * ROW + AREA)
 """Bytes that a kernel wants to itself."""
-MANY = 192
-"""Rows of the left factor from which it pays to pack the right one."""
-FEW = 12
-"""Rows of the left factor up to which a right one that lies transposed is transposed."""
+MANY = 160
+"""Rows of the left factor above which it pays to pack the right one, or to transpose it."""
+FEW = 20
+"""Rows of the left factor up to which transposing it instead would fill too little of a vector."""
 PERIOD = 1 << 10
 """Numbers after which addresses fall on the same lines of the first cache."""
 WORTH, TRANSPOSED, OUTER = 1 << 20, 1 << 18, 1 << 15
@@ -74,7 +74,7 @@ def way(
     if m * n * k < (OUTER if k == 1 else TRANSPOSED if b_turned else WORTH if pieces == 1 else TRANSPOSED):
         return None
     out_row = out_row or n
-    turned = b_turned and not a_turned and FEW < m < 256
+    turned = b_turned and not a_turned and FEW < m <= MANY
     if turned:
         m, n, a_row, b_row = n, m, b_row, a_row
     left = 1 if a_turned else 2 if a_row % PERIOD == 0 and n >= 2 * COLUMNS else 0
