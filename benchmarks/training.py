@@ -1,11 +1,15 @@
 """Whole training steps, every installed engine in a process of its own, taking turns.
 
     python benchmarks/training.py [--workloads mlp lenet] [--batches 1 32 128] [--engines tensorgraph torch]
+    python benchmarks/training.py --device cuda [--tf32]
 
 A step is: zero the gradients, forward, backward, update. In every round each engine steps for `--seconds` while the
 others wait; what counts is the median step of a round, and of the rounds the median. Ratios are to PyTorch's better
 layout in the same round. Machines differ and are shared: read the ratios and their spread. All engines start from the
 same weights; an engine whose first losses are not the others' is an error. Results go to out/training.json and .png.
+
+On a GPU the engines are tensorgraph, eager and captured, and PyTorch, eager, channels last, as a CUDA graph and (if
+named) compiled; `--tf32` allows it to both, else neither has it, for convolutions too. Clocks are read behind a wait.
 """
 
 from __future__ import annotations
@@ -23,25 +27,31 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engines import ENGINES, installed
+from engines import ENGINES, ON_GPU, engines_of, installed, on_gpu
 from engines.workloads import WORKLOADS
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))  # a checkout is tensorgraph without installing it
 LAYOUTS = ("torch", "torch-nhwc")
-COLORS = dict(zip(ENGINES, ("#0072b2", "#d55e00", "#e69f00", "#cc79a7", "#009e73", "#56b4e9", "#999999")))
+COLORS = dict(
+    zip(
+        [*ENGINES, "tensorgraph-captured", "torch-graphs"],
+        "#0072b2 #d55e00 #e69f00 #cc79a7 #009e73 #56b4e9 #999999 #000000 #f0e442".split(),
+    )
+)
 
 
 class Worker:
     """An engine in its process."""
 
-    def __init__(self, engine: str, threads: int):
+    def __init__(self, engine: str, threads: int, device: str = "cpu", tf32: bool = False):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, str(threads))
+        environment = os.environ | dict.fromkeys(names, str(threads)) | {"BENCHMARK_TF32": str(int(tf32))}
         if threads == 1:
             environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
         self.engine = engine
         self.process = subprocess.Popen(
-            [sys.executable, HERE / "engines" / "worker.py", engine],
+            [sys.executable, HERE / "engines" / "worker.py", engine, device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -66,12 +76,14 @@ class Worker:
 
 
 @contextmanager
-def workers(engines: Sequence[str], threads: int, workload: str, batch: int) -> Iterator[dict[str, Worker]]:
+def workers(
+    engines: Sequence[str], options: argparse.Namespace, workload: str, batch: int
+) -> Iterator[dict[str, Worker]]:
     """The engines that can do the workload, ready to step."""
     with ExitStack() as stack:
         ready, losses = {}, {}
         for engine in engines:
-            worker = Worker(engine, threads)
+            worker = Worker(engine, options.threads, options.device, options.tf32)
             stack.callback(worker.close)
             found = worker.ask("prepare", workload, batch)
             if "absent" not in found:
@@ -93,7 +105,7 @@ def measure(engines: Sequence[str], workload: str, batch: int, options: argparse
     """One result per engine: median milliseconds a step in each round, peak memory, ratio to PyTorch."""
     rounds: dict[str, list[float]] = {}
     peaks = {}
-    with workers(engines, options.threads, workload, batch) as ready:
+    with workers(engines, options, workload, batch) as ready:
         for _ in range(options.rounds):
             for engine, worker in ready.items():
                 answer = worker.ask("run", options.seconds)
@@ -139,6 +151,7 @@ def plot(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     rows = list(dict.fromkeys((r["workload"], r["batch"]) for r in results))
+    titles = {name: engine.title for name, engine in (ENGINES | ON_GPU).items()}
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.34 * len(rows)), layout="constrained")
     for engine in dict.fromkeys(r["engine"] for r in results):
         mine = [r for r in results if r["engine"] == engine and r["ratio"] is not None]
@@ -148,7 +161,7 @@ def plot(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             "o",
             color=COLORS[engine],
             markersize=9 if engine == "tensorgraph" else 6,
-            label=ENGINES[engine].title,
+            label=titles[engine],
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
@@ -164,21 +177,45 @@ def plot(results: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def about(engines: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
     """What the figures hang on."""
+    known = engines_of(options.device)
     return {
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": options.threads,
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "versions": {ENGINES[name].package: ENGINES[name].version() for name in engines},
+        "device": options.device,
+        "tf32": options.tf32,
+        "versions": {
+            engine.package: engine.version() for name, engine in engines_of(options.device).items() if name in engines
+        },
     }
+
+
+def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[str]:
+    """The engines to compare; what cannot work ends the program with one clear line, before anything starts."""
+    known = engines_of(options.device)
+    unknown = [name for name in options.engines or () if name not in known]
+    if unknown:
+        parser.error(f"--device {options.device} has no engine {unknown[0]!r}: choose from {', '.join(known)}")
+    if options.tf32 and options.device == "cpu":
+        parser.error("--tf32 is for --device cuda")
+    engines = options.engines or installed(options.device)
+    if options.device == "cuda":
+        lacking = {name: why for name in engines if (why := on_gpu.missing(name))}
+        if lacking:
+            parser.error("\n".join(f"{name}: {why}" for name, why in lacking.items()))
+    return engines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32, 128])
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="all that are installed; torch.compile if named")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="allow it to all engines; on a GPU only")
+    names = list(ENGINES | ON_GPU)
+    parser.add_argument("--engines", nargs="+", choices=names, help="all that are installed; torch.compile if named")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each engine in each round; 0: one step")
@@ -186,7 +223,7 @@ def main() -> None:
         "--out", type=Path, default=HERE.parent / "out", help="folder of training.json and training.png"
     )
     options = parser.parse_args()
-    engines = options.engines or installed()
+    engines = checked(parser, options)
     facts = about(engines, options)
     print("#", json.dumps(facts))
     print(f"{'workload':9} {'batch':>5} {'engine':14} {'ms':>9} {'least':>9} {'most':>9}", end=" ")

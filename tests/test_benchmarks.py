@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import tensorgraph as tg
+from tensorgraph import backends
+from tests import playback
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -55,3 +59,75 @@ def test_engines_that_disagree_are_an_error(monkeypatch):
 
 def test_what_a_node_costs(tmp_path):
     assert "forward and backward" in run("overhead.py", "--repeats", 1)
+
+
+# ---- on a GPU, as far as it goes without one -------------------------------------------------------------------------
+def refused(*arguments):
+    command = [sys.executable, BENCHMARKS / "training.py", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_no_gpu_is_one_clear_error():
+    if len(backends.devices()) > 1:
+        pytest.skip("there is a GPU")
+    said = refused("--device", "cuda", "--engines", "tensorgraph")
+    assert "tensorgraph: device 'cuda': " in said and "hint: " in said
+    said = refused("--device", "cuda", "--engines", "jax")
+    assert "has no engine 'jax': choose from tensorgraph, tensorgraph-captured, torch" in said
+    assert "has no engine 'torch-graphs'" in refused("--engines", "torch-graphs")
+    assert "--tf32 is for --device cuda" in refused("--tf32")
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from engines import on_gpu  # pyright: ignore[reportMissingImports]
+
+    yield on_gpu
+    tg.backends.cuda.allow_tf32(False)
+
+
+@pytest.mark.parametrize("workload", ["mlp", "lenet", "resnet20"])
+def test_our_steps_on_a_device_that_is_played(on_gpu, monkeypatch, workload):
+    """Eager and captured train alike; the device is that of tests/playback.py."""
+    monkeypatch.setattr(on_gpu, "DEVICE", "fence")
+    monkeypatch.setenv("BENCHMARK_TF32", "1")
+    losses = []
+    for make in (on_gpu.eager, on_gpu.captured):
+        with playback.installed() as device:
+            step = make(workload, 2)
+            losses.append([step() for _ in range(4)])
+            launches = device.events.count("launch")
+    assert losses[0] == losses[1] and len(set(losses[0])) == 4 and launches > 0
+    assert tg.backends.cuda.allow_tf32() and on_gpu.eager("chain", 1) is None
+
+
+@pytest.mark.peers
+def test_pytorchs_steps(on_gpu, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(on_gpu, "DEVICE", "cpu")
+    for make in (on_gpu.torch_eager, on_gpu.torch_channels_last):
+        step = make("lenet", 2)
+        first, second = step(), step()
+        assert first != second and torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is False
+    assert on_gpu.torch_channels_last("mlp", 2) is None and on_gpu.torch_eager("chain", 2) is None
+    assert "finds no CUDA device" in (on_gpu.missing("torch") or "finds no CUDA device")
+
+
+def test_the_clock_is_read_behind_a_wait(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from engines import worker  # pyright: ignore[reportMissingImports]
+
+    class Step:
+        events = []
+
+        def launch(self):
+            self.events.append("launch")
+
+        def wait(self):
+            self.events.append("wait")
+
+    assert len(worker.measured(Step(), 0)) == 1
+    assert Step.events == ["wait", *["launch"] * worker.QUEUED, "wait"]

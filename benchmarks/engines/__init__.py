@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-__all__ = ["ENGINES", "Engine", "installed"]
+__all__ = ["ENGINES", "ON_GPU", "Engine", "engines_of", "installed"]
 
 
 class Engine(NamedTuple):
@@ -46,6 +46,22 @@ ENGINES = {
 }
 
 
-def installed() -> list[str]:
+ON_GPU = {
+    "tensorgraph": Engine("on_gpu", "eager", "tensorgraph", "tensorgraph eager"),
+    "tensorgraph-captured": Engine("on_gpu", "captured", "tensorgraph", "tensorgraph captured"),
+    "torch": Engine("on_gpu", "torch_eager", "torch", "PyTorch eager, NCHW"),
+    "torch-nhwc": Engine("on_gpu", "torch_channels_last", "torch", "PyTorch eager, channels last"),
+    "torch-graphs": Engine("on_gpu", "torch_graphs", "torch", "PyTorch, CUDA graph"),
+    "torch-compile": Engine("on_gpu", "torch_compiled", "torch", "torch.compile"),
+}
+"""those of `--device cuda`"""
+
+
+def engines_of(device: str) -> dict[str, Engine]:
+    """The engines that a device has."""
+    return ON_GPU if device == "cuda" else ENGINES
+
+
+def installed(device: str = "cpu") -> list[str]:
     """The engines that are there, torch.compile left out: it needs a C++ compiler and minutes."""
-    return [name for name, engine in ENGINES.items() if engine.version() and name != "torch-compile"]
+    return [name for name, engine in engines_of(device).items() if engine.version() and name != "torch-compile"]

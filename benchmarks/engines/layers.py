@@ -125,27 +125,44 @@ def chain(x: Any, w: Any, tanh: Callable) -> Callable[[], float]:
     return step
 
 
-def train(nn: Any, optim: Any, tensor: Callable, name: str, n: int, change: Callable = lambda model, x: (model, x)):
-    """The step of a workload. `change(model, x)` may give both another layout."""
+def train(
+    nn: Any,
+    optim: Any,
+    tensor: Callable,
+    name: str,
+    n: int,
+    change: Callable = lambda model, x: (model, x),
+    device: str = "cpu",
+    **settings: Any,
+) -> tuple[Callable[[Any, Any], Any], Any, Any]:
+    """The step of a workload, from images and labels to the loss, and both. `change(model, x)` may give another layout.
+
+    `settings` are further ones of the optimiser.
+    """
     workload = WORKLOADS[name]
     model = build(name, nn)
     names = [name for name, _ in model.named_parameters()]
     given = dict(zip(names, map(tensor, weights_of(workload).values()), strict=True))
     missing = model.load_state_dict(given, strict=False)
     assert all(key.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked") for key in missing[0])
-    x, labels = map(tensor, batch_of(workload, n))
-    model, x = change(model, x)
+    x, labels = (tensor(a).to(device=device) for a in batch_of(workload, n))
+    model, x = change(model.to(device=device), x)
     labels = labels.reshape(-1)
-    optimizer = getattr(optim, workload.optimizer)(model.parameters(), **workload.settings)
+    optimizer = getattr(optim, workload.optimizer)(model.parameters(), **workload.settings, **settings)
 
-    def step() -> float:
+    def step(x: Any, labels: Any) -> Any:
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss
 
-    return step
+    return step, x, labels
+
+
+def waited(step: Callable[[Any, Any], Any], x: Any, labels: Any) -> Callable[[], float]:
+    """A step that ends when its loss is known."""
+    return lambda: step(x, labels).item()
 
 
 def tensorgraph(name: str, n: int) -> Callable[[], float]:
@@ -156,7 +173,7 @@ def tensorgraph(name: str, n: int) -> Callable[[], float]:
     if name == "chain":
         return chain(tg.full((4,), 0.5, requires_grad=True), tg.full((4,), 0.999), tg.tanh)
     tg.manual_seed(0)
-    return train(nn, nn.optim, tg.tensor, name, n)
+    return waited(*train(nn, nn.optim, tg.tensor, name, n))
 
 
 def torch_contiguous(name: str, n: int, change: Callable = lambda model, x: (model, x)) -> Callable[[], float]:
@@ -169,7 +186,14 @@ def torch_contiguous(name: str, n: int, change: Callable = lambda model, x: (mod
     if name == "chain":
         return chain(torch.full((4,), 0.5, requires_grad=True), torch.full((4,), 0.999), torch.tanh)
     torch.manual_seed(0)
-    return train(torch.nn, torch.optim, lambda a: torch.from_numpy(np.array(a)), name, n, change)
+    return waited(*train(torch.nn, torch.optim, from_numpy(), name, n, change))
+
+
+def from_numpy() -> Callable:
+    """What makes a tensor of PyTorch of an array."""
+    import torch
+
+    return lambda a: torch.from_numpy(np.array(a))
 
 
 def torch_channels_last(name: str, n: int) -> Callable[[], float] | None:
