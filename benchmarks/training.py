@@ -186,9 +186,7 @@ def about(engines: Sequence[str], options: argparse.Namespace) -> dict[str, Any]
         "seconds": options.seconds,
         "device": options.device,
         "tf32": options.tf32,
-        "versions": {
-            engine.package: engine.version() for name, engine in engines_of(options.device).items() if name in engines
-        },
+        "versions": {known[name].package: known[name].version() for name in engines},
     }
 
 

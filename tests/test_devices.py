@@ -329,6 +329,9 @@ def test_the_front_asks_the_same(cupy):
 
     cupy.get_default_memory_pool = lambda: SimpleNamespace(used_bytes=lambda: 100 + Device.current)
     assert torch.cuda.device_count() == 2 and torch.cuda.memory_allocated(1) == 101
+    with torch.cuda.device(torch.device("cuda:1")):
+        assert torch.cuda.current_device() == 1
+    assert torch.cuda.current_device() == 0
     torch.cuda.set_device(1)
     assert torch.cuda.current_device() == 1 and torch.cuda.memory_allocated() == 101
 

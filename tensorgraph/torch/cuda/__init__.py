@@ -7,13 +7,13 @@ from typing import Any
 import tensorgraph as tg
 import tensorgraph.cuda as gpu
 from tensorgraph import backends
-from tensorgraph.cuda import device_count, is_available
+from tensorgraph.cuda import device, device_count, is_available
 from tensorgraph.torch.cuda import amp
 from tensorgraph.torch.doorway import doorway
 from tensorgraph.torch.kinds import CUDA_TYPES
 
 __all__ = [
-    "amp", "current_device", "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all",
+    "amp", "current_device", "device", "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all",
     "memory_allocated", "memory_reserved", "seed_all", "set_device", "synchronize",
 ]  # fmt: skip
 
