@@ -38,7 +38,7 @@ fusables: dict[str, Callable] = {}
 """Every fusable operation by name, for the tests that compare kernels with definitions."""
 
 
-wrappers: list[Callable[[Callable], Callable]] = []
+wrappers: list[Callable[[Any], Any]] = []
 """what kernels are wrapped in, as `operation.wrap` wraps operations"""
 
 
