@@ -131,3 +131,15 @@ def test_the_clock_is_read_behind_a_wait(monkeypatch):
 
     assert len(worker.measured(Step(), 0)) == 1
     assert Step.events == ["wait", *["launch"] * worker.QUEUED, "wait"]
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+def test_where_the_time_goes():
+    pytest.importorskip("torch", reason="PyTorch is what this compares with")
+    said = run("breakdown.py", "--workloads", "lenet", "--batches", 2, "--threads", 1)
+    rows = {line[18:36].strip(): line[36:].split() for line in said.splitlines()[1:]}
+    assert rows.keys() >= {"step", "convolution", "pooling", "products", "loss"}
+    for kind in ("step", "convolution", "products"):
+        ours, theirs = map(float, rows[kind])
+        assert 0 < ours and 0 < theirs
