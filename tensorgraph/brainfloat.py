@@ -99,7 +99,8 @@ def _rounded_kernel(kernel: Callable[..., Any]) -> Callable[..., Any]:
         done = kernel(be, *map(_widen, arrays), **static)
         if done is None or not _is(arrays[0]):
             return done
-        return _narrow(be.asarray(done[0])), done[1]
+        y, pullback = done
+        return _narrow(tuple(map(be.asarray, y)) if type(y) is tuple else be.asarray(y)), pullback
 
     return run
 
