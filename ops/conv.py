@@ -44,8 +44,7 @@ def _correlate(be, input: Array, weight: Array, bias: Array = None, *, how: How)
 def _correlate_relu(be, input: Array, weight: Array, bias: Array = None, *, how: How):
     """relu of `_correlate`, computed where that lies."""
     geometry = window.convolution(how, input.shape, weight.shape)
-    y = be.correlate(input, weight, geometry, _checked(how, bias, weight.shape[0]))
-    return be.relu(y, out=y)
+    return be.correlate(input, weight, geometry, _checked(how, bias, weight.shape[0]), True)
 
 
 @op

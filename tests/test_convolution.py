@@ -100,7 +100,7 @@ def test_convolution_kernels(problem, inputs, outputs, dtype):
     k, c = (None, None) if seed % 2 else (numbers(rng, K, dtype=dtype), numbers(rng, C, dtype=dtype))
     both_ways(
         lambda: (
-            cpu.correlate(x, w, geometry, k),
+            cpu.correlate(x, w, geometry, k, seed % 3 == 0),
             cpu.correlate_input(g, w, sizes, geometry, c),
             cpu.correlate_weight(g, x, kernel, geometry),
         ),
@@ -136,6 +136,7 @@ def test_compiled_convolution(C, K, sizes, kernel, stride, padding, dilation, gr
     def compute(x, w, g, k, c):
         return (
             cpu.correlate(x, w, geometry, k),
+            cpu.correlate(x, w, geometry, k, True),
             cpu.correlate_input(g, w, sizes, geometry, c),
             cpu.correlate_weight(g, x, kernel, geometry),
         )
@@ -154,6 +155,7 @@ def test_compiled_convolution_keeps_no_number_of_the_room_before():
     assert np.isnan(cpu.correlate(x, w, geometry)).all()
     y = cpu.correlate(np.ones_like(x), w, geometry)
     assert y[0, 0, 0, 0] == 80 and y.max() == 180
+    assert np.isnan(cpu.correlate(x, w, geometry, None, True)).all()
 
 
 @few

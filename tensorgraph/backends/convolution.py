@@ -75,8 +75,8 @@ class Convolution:
         """`x` without its padding: the adjoint of `padded`, in memory of its own size."""
         return self.padded(x, [(-before, -after) for before, after in padding])
 
-    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None) -> Any:
-        """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out)."""
+    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None, relu: bool = False) -> Any:
+        """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out), rectified if wanted."""
         out, kernel, groups = geometry.output(x.shape[2:], w.shape[2:]), w.shape[2:], geometry.groups
         dtype = accumulator(x.dtype, w.dtype)
         y = self.xp.zeros((len(x), groups, len(w) // groups, prod(out)), dtype=dtype)
@@ -86,6 +86,8 @@ class Convolution:
             y += self.xp.matmul(_matrices(w, tap, groups, dtype), pixels)
         if bias is not None:
             y += bias.reshape(1, groups, -1, 1)
+        if relu:
+            self.xp.maximum(y, 0, out=y)
         return y.reshape(len(x), len(w), *out).astype(result_dtype(x.dtype, w.dtype), copy=False)
 
     def correlate_input(self, g: Any, w: Any, sizes: Sizes, geometry: Geometry, bias: Any = None) -> Any:

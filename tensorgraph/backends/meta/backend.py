@@ -137,9 +137,9 @@ class MetaBackend(Backend):
         del flat
 
     # ---- windows -------------------------------------------------------------------------------------------------
-    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None) -> Any:
+    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None, relu: bool = False) -> Any:
         if not kernels.tiles(x, w):
-            return super().correlate(x, w, geometry, bias)
+            return super().correlate(x, w, geometry, bias, relu)
         out = geometry.output(x.shape[2:], w.shape[2:])
         return kernels.channels_last((len(x), len(w), *out), result_dtype(x.dtype, w.dtype), x, w)
 

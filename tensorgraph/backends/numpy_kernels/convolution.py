@@ -9,7 +9,7 @@ as two, in overlapping lines where it is long; three are a sum over the taps of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tensorgraph.backends.convolution import Convolution, Geometry, Sizes, accum
 from tensorgraph.backends.numpy_kernels import blas, direct
 from tensorgraph.backends.numpy_kernels.blas import add_blocks, add_blocks_transposed
 from tensorgraph.backends.numpy_kernels.direct import phases
+from tensorgraph.backends.numpy_kernels.elementwise import flat
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.numpy_kernels.tiles import Plan, Tile, plan, scratch
 from tensorgraph.mode import kernels_allowed
@@ -41,10 +42,10 @@ LINE = 256
 class FastConvolution(Convolution):
     """Overrides the definitions on arrays of NumPy."""
 
-    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None) -> Any:
-        """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out)."""
+    def correlate(self, x: Any, w: Any, geometry: Geometry, bias: Any = None, relu: bool = False) -> Any:
+        """x (N, C, *sizes), w (K, C/groups, *kernel), bias (K,) or None -> (N, K, *out), rectified if wanted."""
         if not _suits(x, w):
-            return super().correlate(x, w, geometry, bias)
+            return super().correlate(x, w, geometry, bias, relu)
         dtype, result = _dtypes(x, w)
         out = geometry.output(x.shape[2:], w.shape[2:])
         x, w = _channels_last(x.astype(dtype, copy=False)), w.astype(dtype, copy=False)
@@ -55,10 +56,12 @@ class FastConvolution(Convolution):
                 part = y[:, of_y]
                 images = x[:, of_x].reshape(-1, *x.shape[2:])
                 part += _correlate(images, w[:, :, q], out[1:], _plane(geometry), None).reshape(part.shape)
+            if relu:
+                np.maximum(y, 0, out=y)
         elif len(out) == 1:
-            y = _correlate(x[:, None], w[:, :, None], (1, *out), _line(geometry), bias)[:, 0]
+            y = _correlate(x[:, None], w[:, :, None], (1, *out), _line(geometry), bias, relu)[:, 0]
         else:
-            y = _correlate(x, w, out, geometry, bias)
+            y = _correlate(x, w, out, geometry, bias, relu)
         return _channels_second(y).astype(result, copy=False)
 
     def correlate_input(self, g: Any, w: Any, sizes: Sizes, geometry: Geometry, bias: Any = None) -> Any:
@@ -141,10 +144,12 @@ def _layers(geometry: Geometry, size: int, kernel: int, out: int) -> Iterator[tu
 
 
 # ---- two axes, channels last ----------------------------------------------------------------------------------------
-def _correlate(x: np.ndarray, w: np.ndarray, out: Sizes, geometry: Geometry, bias: Any) -> np.ndarray:
+def _correlate(
+    x: np.ndarray, w: np.ndarray, out: Sizes, geometry: Geometry, bias: Any, relu: bool = False
+) -> np.ndarray:
     y = np.empty((len(x), *out, len(w)), dtype=x.dtype)
     before = (geometry.padding[0][0], geometry.padding[1][0])
-    _into(y, x, w, bias, geometry.stride, before, geometry.dilation, geometry.groups)
+    _into(y, x, w, bias, geometry.stride, before, geometry.dilation, geometry.groups, relu)
     return y
 
 
@@ -193,15 +198,18 @@ def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geo
     return np.concatenate(parts) if groups > 1 else parts[0]
 
 
-def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before, dilation, groups: int) -> None:
-    """The correlation of x (N, H, W, C) with w (K, C/groups, R, S), written into y (N, OH, OW, K)."""
+def _into(
+    y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before, dilation, groups: int, relu: bool = False
+) -> None:
+    """The correlation of x (N, H, W, C) with w (K, C/groups, R, S), written into y (N, OH, OW, K), rectified or not."""
     kernel, C, K = w.shape[2:], w.shape[1], len(w) // groups
     if _is_long(y, x, kernel, before):
         lines, out = _lines(x, kernel[1], y.shape[2], stride[1], before[1], dilation[1])
         whole = np.empty((len(y), *out, len(w)), dtype=y.dtype)
-        _into(whole, lines, w, bias, (1, stride[1]), (0, 0), dilation, groups)
+        _into(whole, lines, w, bias, (1, stride[1]), (0, 0), dilation, groups, relu)
         y[...] = whole.reshape(len(y), 1, -1, len(w))[:, :, : y.shape[2]]
-    elif C == 1 and groups > 1:
+        return
+    if C == 1 and groups > 1:
         how = plan(x.shape, groups, kernel, y.shape[1:3], stride, before, dilation)
         for i in range(K):
             _depthwise(y[..., i::K], x, w[i::K, 0], bias if bias is None else bias[i::K], how)
@@ -214,9 +222,13 @@ def _into(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, stride, before
             of = slice(i * K, i * K + K)
             arrays = y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of]
             if how is None:
-                direct.forward(kernels, *arrays, stride, before, dilation)
+                direct.forward(kernels, *arrays, stride, before, dilation, 0.0 if relu else -inf)
             else:
                 _rows(*arrays, how)
+        if how is None:
+            return  # where the kernels rectified what they wrote
+    if relu and flat("relu", (y,), into=(y,)) is None:
+        np.maximum(y, 0, out=y)
 
 
 def _compiled(outputs: int, weight: Sizes, dtype: np.dtype) -> Any:
