@@ -61,16 +61,17 @@ class Kernels:
         return self._one(name) if kernel is None else kernel
 
     def _one(self, name: str) -> calls.Kernel:
-        """A kernel of a family, compiled or loaded when it is needed first."""
+        """A kernel that is compiled or loaded when it is needed first."""
         with _lock:
             if name not in self._kernels:
-                entry, counts = self._load(name)(calls.ENTRY(name)), FAMILIES[name.partition("_")[0]]
+                counts = SIGNATURES.get(name) or FAMILIES[name.partition("_")[0]]
+                entry = self._load(name)(calls.ENTRY(name))
                 self._kernels[name] = calls.Kernel(entry, *counts, self._share, self.team)
         return self._kernels[name]
 
     def entry(self, name: str) -> int:
         """The address of a kernel's entry (calls.py), for programs."""
-        return self._kernels[name].entry
+        return self[name].entry
 
     def place(self, name: str) -> int:
         """The address of a kernel itself, for kernels that call it."""

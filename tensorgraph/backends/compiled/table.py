@@ -44,6 +44,11 @@ ELEMENTWISE = {
     "rnn_relu_back": ("y gy gh", "into", ""),
 }
 """name in functions.py -> inputs, outputs, numbers: arrays of two axes, contiguous along the last"""
+SELDOM = set(
+    "gelu gelu_slope ndtr sigmoid silu silu_slope softplus tanh "
+    "lstm lstm_back gru gru_back rnn_tanh_back rnn_relu_back".split()
+)
+"""those of them that are compiled when they are needed: each takes a while, and many programs need none"""
 SUMS = {
     "moments": ("x", "near", "", 2),
     "normalized_sums": ("g x", "mean", "", 2),
@@ -58,7 +63,6 @@ ROW = WIDE + 16
 """How far the rows of a tile are apart that is to be transposed: not a power of 2, for which caches have few places"""
 
 SIGNATURES: dict[str, tuple[int, int]] = {
-    **{f"correlate_{p}_{v}": (23, 0) for p, v in CORRELATE},
     "product": (15, 0),
     **{n: (2 * len((i + " " + o).split()) + 2, len(f.split())) for n, (i, o, f) in ELEMENTWISE.items()},
     **{n: (2 * len((i + " " + o).split()) + len(p.split()) + 4, 0) for n, (i, p, o, _) in SUMS.items()},
@@ -77,8 +81,8 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "settle_slopes": (9, 1),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
-FAMILIES: dict[str, tuple[int, int]] = {"sums": (10, 1), "slopes": (9, 0)}
-"""likewise for the kernels in window.py that are compiled when they are needed: `sums_16_1_16_16`, with settings"""
+FAMILIES: dict[str, tuple[int, int]] = {"sums": (10, 1), "slopes": (9, 0), "correlate": (23, 0)}
+"""likewise for kernels that are compiled when they are needed, with settings: `sums_16_1_16_16`"""
 
 
 def fits(numbers: int, vectors: int, registers: int) -> bool:
@@ -87,17 +91,14 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 
 def emit_all(module: Any, width: int, registers: int) -> None:
-    """Writes every kernel into the module."""
-    from tensorgraph.backends.compiled import blocked, direct, functions, loops, rows, statistics, window
+    """Writes every kernel into the module but those that are compiled when they are needed."""
+    from tensorgraph.backends.compiled import blocked, functions, loops, rows, statistics, window
 
-    for p, v in CORRELATE:
-        if fits(p, v, registers):
-            direct.correlate(module, width, f"correlate_{p}_{v}", p, v)
     for name in ("fill", "pack", "unpack"):
         getattr(window, name)(module, width, name)
     blocked.product(module, width, registers, "product")
-    for name, (inputs, outputs, floats) in ELEMENTWISE.items():
-        loops.each(module, width, name, inputs.split(), outputs.split(), getattr(functions, name), floats.split())
+    for name in (n for n in ELEMENTWISE if n not in SELDOM):
+        _elementwise(module, width, name)
     for name, (inputs, params, outputs, sums) in SUMS.items():
         operands = inputs.split(), params.split(), outputs.split()
         loops.column_sums(module, width, name, *operands, sums, getattr(functions, name))
@@ -115,12 +116,24 @@ def emit_all(module: Any, width: int, registers: int) -> None:
 
 
 def emit_one(module: Any, width: int, name: str) -> None:
-    """Writes a kernel of a family into the module."""
-    from tensorgraph.backends.compiled import window
+    """Writes one of the other kernels into the module."""
+    from tensorgraph.backends.compiled import direct, window
 
+    if name in ELEMENTWISE:
+        _elementwise(module, width, name)
+        _close(module, {name: SIGNATURES[name]}, alone=True)
+        return
     family, *settings = name.split("_")
-    getattr(window, family)(module, width, name, *map(int, settings))
+    write = direct.correlate if family == "correlate" else getattr(window, family)
+    write(module, width, name, *map(int, settings))
     _close(module, {name: FAMILIES[family]}, alone=True)
+
+
+def _elementwise(module: Any, width: int, name: str) -> None:
+    from tensorgraph.backends.compiled import functions, loops
+
+    inputs, outputs, floats = (names.split() for names in ELEMENTWISE[name])
+    loops.each(module, width, name, inputs, outputs, getattr(functions, name), floats)
 
 
 def _close(module: Any, signatures: dict[str, tuple[int, int]], alone: bool = False) -> None:
