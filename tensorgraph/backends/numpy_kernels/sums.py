@@ -94,7 +94,8 @@ class FastReduction(Reduction):
             return super().mean_and_variance(x, axis)
         n, width = rows.shape
         near, mean, var = np.empty((3, *_kept(x, axis, True)), dtype=SINGLE)
-        kernels, step = compiled.kernels(), -(-n // NEAR)
+        kernels: Any = compiled.kernels()
+        step = -(-n // NEAR)
         few = -(-n // step)
         kernels["mean_of_rows"](address(rows), address(near), few, width, step * width, 1 / few)
         sums = column_sums("moments", (rows,), (near,))
