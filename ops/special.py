@@ -27,7 +27,16 @@ def sigmoid(be, x: Array):
     return be.sigmoid(x)
 
 
-sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+@op
+def _sigmoid_slope(be, slope: Array, result: Array):
+    return be.sigmoid_slope(slope, result)
+
+
+_sigmoid_slope.vjp(
+    slope=lambda g, result: _sigmoid_slope(g, result),
+    result=lambda g, slope, result: g * slope * (1 - 2 * result),
+)
+sigmoid.vjp(x=lambda g, y: _sigmoid_slope(g, y))
 
 
 @op

@@ -109,7 +109,18 @@ def tanh(be, x: Array):
 
 sinh.vjp(x=lambda g, x: g * cosh(x))
 cosh.vjp(x=lambda g, x: g * sinh(x))
-tanh.vjp(x=lambda g, y: g * (1 - y * y))
+
+
+@op
+def _tanh_slope(be, slope: Array, result: Array):
+    return be.tanh_slope(slope, result)
+
+
+_tanh_slope.vjp(
+    slope=lambda g, result: _tanh_slope(g, result),
+    result=lambda g, slope, result: g * slope * (-2 * result),
+)
+tanh.vjp(x=lambda g, y: _tanh_slope(g, y))
 
 
 @op

@@ -364,6 +364,123 @@ def test_sigmoid_to_a_few_units_in_the_last_place(rng):
     np.testing.assert_allclose(y, exact, rtol=1e-6, atol=1e-38)  # below: a few digits, and 0 in the end
 
 
+ULPS = {
+    "exp": (np.exp, 1.0),
+    "log": (np.log, 1.0),
+    "tanh": (np.tanh, 1.5),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2.5),
+}
+
+
+@needs_kernels
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ULPS)
+def test_functions_to_units_in_the_last_place(rng, name):
+    reference, most = ULPS[name]
+    bits = rng.integers(0, 1 << 32, 1 << 18, dtype=np.uint64).astype(np.uint32).view("f")
+    x = np.concatenate([bits, rng.uniform(-105, 90, 1 << 18).astype("f"), rng.uniform(0, 8, 1 << 17).astype("f")])
+    y, exact = getattr(cpu, name)(x), reference(x.astype("d"))
+    least = np.finfo("f").tiny if name == "sigmoid" else 0
+    size = np.abs(exact)
+    seen = (size > least) & (size < np.finfo("f").max)
+    error = np.abs(y[seen] - exact[seen]) / np.spacing(size[seen].astype("f")).astype("d")
+    assert seen.sum() > 2e5 and error.max() < most
+
+
+@needs_kernels
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["exp", "log", "tanh"])
+def test_special_values_are_numpys(name):
+    f, last = getattr(np, name), np.float32(88.72283)  # the largest whose exponential is finite
+    values = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 1e-40, -1e-40, 3.4e38, -3.4e38, 2**-126, 1.0, -1.0]
+    values += [
+        last,
+        np.nextafter(last, np.float32(89)),
+        -87.33,
+        -87.34,
+        -103.9,
+        -103.97,
+        -103.98,
+        -104,
+        1e-20,
+        200,
+        -200,
+    ]
+    x = np.array(values, "f")
+    y, expected = getattr(cpu, name)(x), f(x)
+    np.testing.assert_array_almost_equal_nulp(np.nan_to_num(y), np.nan_to_num(expected), 3)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(y), np.isinf(expected))
+    kept = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(y)[kept], np.signbit(expected)[kept])
+
+
+@needs_kernels
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid"])
+def test_functions_and_their_slopes_in_every_layout(rng, name, layout):
+    x = LAYOUTS[layout](np.abs(rng.standard_normal((3, 5, 7, 8))).astype("f") + 0.1)
+    close(both(lambda: gradients(getattr(ops, name), x)), 2e-6)
+    out = np.empty_like(x)
+    if name != "sigmoid":
+        assert getattr(cpu, name)(x, out=out) is out
+        np.testing.assert_allclose(out, getattr(np, name)(x), rtol=1e-6)
+        turned = np.empty(x.shape[::-1], "f").T
+        np.testing.assert_allclose(getattr(cpu, name)(x, out=turned), out, rtol=1e-6)
+
+
+@needs_kernels
+@pytest.mark.parametrize("shape", [(1, 5), (3, 16), (70, 37), (2, 3, 4, 100), (5000,), (4, 1)])
+def test_running_sums_and_products(rng, shape):
+    x = rng.uniform(0.99, 1.01, shape).astype("f") * rng.choice([-1, 1], shape).astype("f")
+    wide = x.astype("d")
+    for name, axis in (("cumsum", -1), ("cumprod", -1), ("cumsum", 0)):
+        expected = getattr(np, name)(wide, axis=axis)
+        np.testing.assert_allclose(getattr(cpu, name)(x, axis), expected, rtol=1e-4, atol=1e-4)
+    for axis in (None, -1, tuple(range(x.ndim))[-2:], 0, (-1,)):
+        for keepdims in (False, True):
+            y, expected = cpu.prod(x, axis, keepdims), wide.prod(axis=axis, keepdims=keepdims)
+            assert y.shape == expected.shape
+            np.testing.assert_allclose(y, expected, rtol=2e-3, atol=1e-30)
+    close(both(lambda: gradients(lambda x: ops.cumsum(x, -1), x)), 1e-4)
+
+
+@needs_kernels
+def test_running_sums_of_what_is_no_number():
+    x = np.array([[-0.0] * 20, [1.0] * 3 + [np.inf] + [2.0] * 16, [1.0] * 18 + [np.nan, 2.0]], "f")
+    for name in ("cumsum", "cumprod"):
+        expected = getattr(np, name)(x, axis=1)
+        y = getattr(cpu, name)(x, 1)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(np.signbit(y[0]), np.signbit(expected[0]))
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+@pytest.mark.parametrize("shape, index", [((9, 16), (30,)), ((5, 37), (4, 6)), ((3, 4, 8), (11,)), ((1, 300), (7, 2))])
+def test_rows_added_where_an_index_says(rng, shape, index, dtype, monkeypatch):
+    monkeypatch.setattr("tensorgraph.backends.numpy_kernels.blas._THREADS", 2)
+    monkeypatch.setattr(threads, "PIECE", 1)
+    places = rng.integers(-shape[0], shape[0], index).astype(dtype)
+    values = rng.standard_normal((*index, *shape[1:])).astype("f")
+    found, expected = np.ones(shape, "f"), np.ones(shape)
+    assert elementwise.add_rows(found, places, values)
+    for place in np.ndindex(index):
+        expected[places[place]] += values[place]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    weight = rng.standard_normal(shape[:1] + shape[1:2]).astype("f")
+    close(both(lambda: gradients(lambda w: ops.embedding(places % shape[0], w), weight)), 1e-5)
+    with pytest.raises(tg.OutOfRangeError, match=f"index {shape[0]} is out of bounds"):
+        cpu.put_add(values, np.full(index, shape[0]), shape)
+
+
+@needs_kernels
+@pytest.mark.parametrize("settings", [{}, {"reduction": "sum"}, {"ignore_index": 2}, {"label_smoothing": 0.2}])
+def test_gradient_of_labels(rng, settings):
+    x, labels = rng.standard_normal((60, 9)).astype("f"), rng.integers(0, 9, 60)
+    close(both(lambda: gradients(lambda x: ops.cross_entropy(x, labels, **settings), x)), 1e-6)
+
+
 OPTIMISERS = {
     "SGD": dict(lr=0.1),
     "SGD momentum": dict(lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),

@@ -90,8 +90,7 @@ def cross_entropy(
         of_row = share if of_labels is None else share * of_labels  # times the weight of its label
         down = of_row if mean_score is None else (1 - label_smoothing) * of_row
         up = down if mean_score is None else down + label_smoothing * of_all * share
-        d = e * be.reshape(up / z, (-1, 1))
-        d[rows, labels] -= down
+        d = be.label_slope(e, up / z, labels, down)
         if mean_score is not None:
             even = be.reshape(share * (label_smoothing / classes), (-1, 1))
             d -= even if weight is None else even * weight

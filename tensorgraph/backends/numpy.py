@@ -9,7 +9,20 @@ from numpy.lib.array_utils import byte_bounds
 
 from tensorgraph.backends.array import Backend
 from tensorgraph.backends.numpy_kernels import FastConvolution, FastLinear, FastPooling, FastReduction, FastUpdates
-from tensorgraph.backends.numpy_kernels.elementwise import ENOUGH, alike, exp_rows, flat, softmax, softmax_slope, unit
+from tensorgraph.backends.numpy_kernels.elementwise import (
+    ENOUGH,
+    add_rows,
+    alike,
+    exp_rows,
+    flat,
+    label_slope,
+    product_of_rows,
+    running,
+    softmax,
+    softmax_slope,
+    unary,
+    unit,
+)
 from tensorgraph.backends.numpy_kernels.normalization import standardize, standardize_relu
 from tensorgraph.backends.numpy_kernels.recurrence import gru, lstm, rnn
 from tensorgraph.mode import kernels_allowed
@@ -78,10 +91,37 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
         y = flat("ndtr", (x,)) if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed() else None
         return super().ndtr(x) if y is None else y
 
+    def exp(self, x: Any, out: Any = None) -> Any:
+        """e^x."""
+        return unary("exp", x, out)
+
+    def log(self, x: Any, out: Any = None) -> Any:
+        """Natural logarithm."""
+        return unary("log", x, out)
+
+    def tanh(self, x: Any, out: Any = None) -> Any:
+        """Hyperbolic tangent."""
+        return unary("tanh", x, out)
+
     def softplus(self, x: Any) -> Any:
         """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which neither overflows nor cancels."""
         y = flat("softplus", (x,)) if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed() else None
         return super().softplus(x) if y is None else y
+
+    def sigmoid_slope(self, g: Any, y: Any) -> Any:
+        """g y (1 - y), the gradient in x where y is sigmoid(x)."""
+        gx = self._slope("sigmoid_slope", g, y)
+        return super().sigmoid_slope(g, y) if gx is None else gx
+
+    def tanh_slope(self, g: Any, y: Any) -> Any:
+        """g (1 - y y), the gradient in x where y is tanh(x)."""
+        gx = self._slope("tanh_slope", g, y)
+        return super().tanh_slope(g, y) if gx is None else gx
+
+    def _slope(self, name: str, g: Any, y: Any) -> Any:
+        if type(g) is np.ndarray is type(y) and y.size >= ENOUGH and g.shape == y.shape and kernels_allowed():
+            return flat(name, (alike(g, y), y))
+        return None
 
     def softmax(self, x: Any, axis: int) -> Any:
         """exp(x) / sum(exp(x)) along an axis, without overflow."""
@@ -136,9 +176,31 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
 
     def add_at(self, out: np.ndarray, index: Any, values: Any) -> None:
         """`out[index] += values`: by one flat list of places, for which alone `ufunc.at` is fast."""
+        if kernels_allowed() and add_rows(out, index, values):
+            return
         places = self.places(index, out.shape)
         values = values if values.shape == places.shape else np.broadcast_to(values, places.shape)
         np.add.at(out.reshape(-1), places.reshape(-1), values.reshape(-1))
+
+    def cumsum(self, x: Any, axis: int, dtype: Any = None) -> Any:
+        """Running sum."""
+        y = running("running_sum", x, axis) if dtype is None and kernels_allowed() else None
+        return super().cumsum(x, axis, dtype) if y is None else y
+
+    def cumprod(self, x: Any, axis: int, dtype: Any = None) -> Any:
+        """Running product."""
+        y = running("running_product", x, axis) if dtype is None and kernels_allowed() else None
+        return super().cumprod(x, axis, dtype) if y is None else y
+
+    def prod(self, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Any:
+        """Product of the elements."""
+        y = product_of_rows(x, axis, keepdims) if dtype is None and kernels_allowed() else None
+        return super().prod(x, axis, keepdims, dtype) if y is None else y
+
+    def label_slope(self, e: Any, up: Any, labels: Any, down: Any) -> Any:
+        """e times up, less down at the label of each row."""
+        d = label_slope(e, up, labels, down) if kernels_allowed() else None
+        return super().label_slope(e, up, labels, down) if d is None else d
 
     def running(self, combine: Any, x: np.ndarray, axis: int) -> np.ndarray:
         """`combine.accumulate`: one step over the array instead of log2(n)."""

@@ -124,6 +124,12 @@ class Reduction:
         self.xp.exp(e, out=e)
         return e, top, self.sum(e, 1)
 
+    def label_slope(self, e: Any, up: Any, labels: Any, down: Any) -> Any:
+        """e (rows, columns) times up (rows), less down (rows) in the column that `labels` (rows) names."""
+        d = e * up.reshape(-1, 1)
+        d[self.xp.arange(len(d)), labels] -= down
+        return d
+
     def norm2(self, x: Any, axis: Any, keepdims: bool) -> Any:
         """Root of the sum of |x|^2."""
         wide = _wide(x)

@@ -102,6 +102,14 @@ class Special:
             y += 1
             return self.xp.true_divide(1, y, out=y)
 
+    def sigmoid_slope(self, g: Any, y: Any) -> Any:
+        """g y (1 - y), the gradient in x where y is sigmoid(x)."""
+        return g * (y * (1 - y))
+
+    def tanh_slope(self, g: Any, y: Any) -> Any:
+        """g (1 - y y), the gradient in x where y is tanh(x)."""
+        return g * (1 - y * y)
+
     def relu_slope(self, g: Any, y: Any, out: Any = None) -> Any:
         """g where y > 0, else 0; it may be written into `out`."""
         return self.where(y > 0, g, 0)  # pyright: ignore[reportAttributeAccessIssue]

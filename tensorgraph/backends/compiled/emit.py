@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["BYTE", "Code", "Value", "where"]
+__all__ = ["BYTE", "INT", "INT32", "Code", "Value", "where"]
 
 FLOAT, BYTE, INT, INT32, BIT = ir.FloatType(), ir.IntType(8), ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
@@ -298,6 +298,10 @@ class Value:
         """The mask of lanes that are no number."""
         return Value(self.code, self.code.build.fcmp_unordered("uno", self.ir, self.ir))
 
+    def is_zero(self) -> Value:
+        """The mask of lanes that are 0 or -0."""
+        return self._compare("==", 0.0)
+
     def is_byte(self, number: int) -> Value:
         """Of a vector of bytes: the mask of lanes that equal a number."""
         return Value(self.code, self.code.build.icmp_unsigned("==", self.ir, self.code.constant(number, BYTE).ir))
@@ -331,6 +335,15 @@ class Value:
         bits = code.build.bitcast((self + 12582912.0).ir, kind)
         bits = code.build.shl(code.build.add(bits, code.constant(127, INT32).ir), code.constant(23, INT32).ir)
         return Value(code, code.build.bitcast(bits, self.ir.type))
+
+    def mantissa_and_exponent(self) -> tuple[Value, Value]:
+        """m and e with self = m 2^e and 0.75 <= m < 1.5, of normal positive numbers; anything for others."""
+        code, kind = self.code, self.code.vector(INT32)
+        build, constant = code.build, lambda n: code.constant(n, INT32).ir
+        bits = build.bitcast(self.ir, kind)
+        e = build.ashr(build.sub(bits, constant(0x3F400000)), constant(23))  # 0x3F400000: the bits of 0.75
+        m = build.sub(bits, build.shl(e, constant(23)))
+        return Value(code, build.bitcast(m, self.ir.type)), Value(code, build.sitofp(e, self.ir.type))
 
 
 def where(mask: Value, a: Any, b: Any) -> Value:

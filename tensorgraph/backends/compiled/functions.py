@@ -6,15 +6,17 @@ import math
 from typing import Any
 
 from tensorgraph.backends.compiled.emit import where
-from tensorgraph.backends.compiled.maths import exp, log1p_of_fraction, ndtr, sigmoid, tanh
+from tensorgraph.backends.compiled.maths import exp, log, log1p_of_fraction, ndtr, sigmoid, tanh
 
 __all__ = [
     "adam",
     "add",
+    "exp",
     "gelu",
     "gelu_slope",
     "gru",
     "gru_back",
+    "log",
     "lstm",
     "lstm_back",
     "rnn_relu_back",
@@ -35,10 +37,12 @@ __all__ = [
     "sgd",
     "sgd_momentum",
     "sigmoid",
+    "sigmoid_slope",
     "silu",
     "silu_slope",
     "softplus",
     "tanh",
+    "tanh_slope",
 ]
 
 
@@ -76,6 +80,14 @@ def silu_slope(g: Any, x: Any) -> Any:
 
 def softplus(x: Any) -> Any:
     return where(x < 0.0, 0.0, x) + log1p_of_fraction(exp(-abs(x)))
+
+
+def sigmoid_slope(g: Any, y: Any) -> Any:
+    return g * (y * (1.0 - y))
+
+
+def tanh_slope(g: Any, y: Any) -> Any:
+    return g * (1.0 - y * y)
 
 
 # ---- normalisation along the rows -----------------------------------------------------------------------------------

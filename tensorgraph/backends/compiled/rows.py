@@ -12,7 +12,7 @@ from tensorgraph.backends.compiled.emit import Code, Value, where
 from tensorgraph.backends.compiled.loops import vectors
 from tensorgraph.backends.compiled.maths import exp
 
-__all__ = ["layer_norm", "layer_norm_slope", "softmax", "softmax_slope"]
+__all__ = ["layer_norm", "layer_norm_slope", "product_of_rows", "softmax", "softmax_slope"]
 
 
 def _fold(code: Code, first: float, combine: Callable[[Any, Any], Any], *functions: Callable[[Any, Any], Any]) -> list:
@@ -146,4 +146,14 @@ def layer_norm_slope(module: Any, width: int, name: str) -> None:
             gx(at, mask, (here * w(at, mask) - level - n * slope) * r)
 
         vectors(code, code["columns"], write)
+    code.end()
+
+
+def product_of_rows(module: Any, width: int, name: str) -> None:
+    """y[r] = the product of row r."""
+    code = Code(module, width, name, ["x", "y"], ["rows", "columns"])
+    with code.loop(code["rows"]) as row:
+        (x,) = _matrix(code, row, "x")
+        (total,) = _fold(code, 1.0, lambda a, b: a * b, x)
+        code.store_one(total, code.at(code["y"], row))
     code.end()

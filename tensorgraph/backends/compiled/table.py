@@ -39,7 +39,11 @@ ELEMENTWISE = {
     "lstm_back": ("i f g o c c_new gy gh gc", "gi gf gg go gc_new", ""),
     "gru": ("r z n of_r of_z of_n h", "r_open z_open n_open kept h_new", ""),
     "gru_back": ("r z n of_n h gy gh", "gn gr gz gn_of_state gh_new", ""),
+    "exp": ("x", "y", ""),
+    "log": ("x", "y", ""),
     "tanh": ("x", "y", ""),
+    "tanh_slope": ("g y", "gx", ""),
+    "sigmoid_slope": ("g y", "gx", ""),
     "rnn_tanh_back": ("y gy gh", "into", ""),
     "rnn_relu_back": ("y gy gh", "into", ""),
 }
@@ -75,6 +79,9 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "pack": (3, 0),
     "unpack": (5, 0),
     **dict.fromkeys(("max_pool", "max_put", "max_put_apart"), (17, 0)),
+    **dict.fromkeys(("running_product", "running_sum", "product_of_rows"), (4, 0)),
+    "add_rows": (7, 0),
+    "label_slope": (7, 0),
     "sequence": (2, 0),
     "mean_of_rows": (5, 1),
     "settle_moments": (6, 1),
@@ -92,7 +99,8 @@ def fits(numbers: int, vectors: int, registers: int) -> bool:
 
 def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module but those that are compiled when they are needed."""
-    from tensorgraph.backends.compiled import blocked, functions, loops, rows, statistics, window
+    from tensorgraph.backends.compiled import blocked, functions, lines, loops, rows, statistics, window
+
 
     for name in ("fill", "pack", "unpack"):
         getattr(window, name)(module, width, name)
@@ -110,6 +118,11 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     rows.softmax_slope(module, width, "softmax_slope")
     rows.layer_norm(module, width, "layer_norm")
     rows.layer_norm_slope(module, width, "layer_norm_slope")
+    rows.product_of_rows(module, width, "product_of_rows")
+    lines.running(module, width, "running_sum", -0.0, lambda a, b: a + b)
+    lines.running(module, width, "running_product", 1.0, lambda a, b: a * b)
+    lines.add_rows(module, width, "add_rows")
+    lines.label_slope(module, width, "label_slope")
     for name in ("mean_of_rows", "settle_moments", "settle_slopes"):
         getattr(statistics, name)(module, width, name)
     _close(module, SIGNATURES)

@@ -65,6 +65,12 @@ class MetaBackend(Backend):
             return out
         return functions.empty_like(g) if kernels.fits(g, y) else super().relu_slope(g, y)
 
+    def sigmoid_slope(self, g: Any, y: Any) -> Any:
+        return functions.empty_like(y) if kernels.fits(y) else super().sigmoid_slope(g, y)
+
+    def tanh_slope(self, g: Any, y: Any) -> Any:
+        return functions.empty_like(y) if kernels.fits(y) else super().tanh_slope(g, y)
+
     def softplus(self, x: Any) -> Any:
         return functions.empty_like(x) if kernels.fits(x) else super().softplus(x)
 
@@ -90,6 +96,10 @@ class MetaBackend(Backend):
     def softmax_slope(self, g: Any, y: Any, axis: int) -> Any:
         fit = kernels.matrix(g, (axis,)) is not None and kernels.matrix(y, (axis,)) is not None
         return functions.empty_like(y) if fit else super().softmax_slope(g, y, axis)
+
+    def label_slope(self, e: Any, up: Any, labels: Any, down: Any) -> Any:
+        fit = kernels.matrix(e, (1,)) is not None
+        return functions.empty_like(e) if fit else super().label_slope(e, up, labels, down)
 
     # ---- sums ----------------------------------------------------------------------------------------------------
     def mean_and_variance(self, x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
@@ -130,7 +140,9 @@ class MetaBackend(Backend):
         return out, new((), bool) if unique else new(x[index].shape, bool)
 
     def add_at(self, out: Any, index: Any, values: Any) -> None:
-        """By one list of places, as on the CPU."""
+        """By whole rows, or by one list of places, as on the CPU."""
+        if type(index) is not tuple and getattr(index, "dtype", np.dtype(bool)).kind == "i" and kernels.fits(values):
+            return
         places = self.places(index, out.shape)
         values = values if values.shape == places.shape else functions.broadcast_to(values, places.shape)
         flat = values.reshape(-1), places.reshape(-1)

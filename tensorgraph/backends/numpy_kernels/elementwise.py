@@ -16,20 +16,26 @@ from tensorgraph.backends import compiled
 from tensorgraph.backends.compiled import address
 from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.threads import LINES, share, share_pieces
+from tensorgraph.mode import kernels_allowed
 
 __all__ = [
     "ENOUGH",
     "RUN",
     "SHARE",
+    "add_rows",
     "alike",
     "column_sums",
     "columns",
     "exp_rows",
     "flat",
+    "label_slope",
     "matrix",
     "on_columns",
+    "product_of_rows",
+    "running",
     "softmax",
     "softmax_slope",
+    "unary",
     "unit",
 ]
 
@@ -38,6 +44,8 @@ ENOUGH = 1 << 11
 """Elements from which compiled kernels are asked for."""
 SHARE = 1 << 15
 """Elements whose sums are worth a thread of their own."""
+LINE = 16
+"""Columns of which a thread takes a multiple, so that no two write into one line of the cache."""
 BLOCK = 1 << 14
 """Elements whose columns are summed before the next ones: they stay in the nearest cache."""
 RUN = 128
@@ -78,6 +86,76 @@ def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequen
     n = len(places)
     share(kernels[name], n + 1, size * n * COST, (*places, 1, size, *(0,) * n, *numbers), (4,) * n, LINES)
     return found[0] if len(found) == 1 else found
+
+
+def unary(name: str, x: Any, out: Any = None) -> Any:
+    """The elementwise kernel of a name, or NumPy's function of that name where it does not suit."""
+    if type(x) is np.ndarray and x.size >= ENOUGH and x.dtype == SINGLE and kernels_allowed():
+        fits = out is None or (out.strides == x.strides and out.dtype == SINGLE and out.shape == x.shape)
+        y = flat(name, (x,), into=() if out is None else (out,)) if fits else None
+        if y is not None:
+            return y
+    return getattr(np, name)(x, out=out)
+
+
+def running(name: str, x: np.ndarray, axis: int) -> Any:
+    """Running sums or products along the last axis, or None."""
+    rows = matrix(x, (axis,))
+    if rows is None:
+        return None
+    y = np.empty_like(x)
+    _along_rows(name, (rows,), (y.reshape(rows.shape),))
+    return y
+
+
+def product_of_rows(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    """The products along the last axes, or None."""
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    rows = matrix(x, axes) if x.ndim and all(-x.ndim <= a < x.ndim for a in axes) else None
+    if rows is None:
+        return None
+    y = np.empty(len(rows), dtype=SINGLE)
+    _along_rows("product_of_rows", (rows,), (y,))
+    away = {a % x.ndim for a in axes}
+    kept = [1 if i in away else n for i, n in enumerate(x.shape) if keepdims or i not in away]
+    return y.reshape(kept)
+
+
+def add_rows(out: np.ndarray, index: Any, values: np.ndarray) -> bool:
+    """`out[index] += values` for an array of integers, an index as often as it occurs; False where it does not suit."""
+    rows, lies = len(out), out.flags.c_contiguous and out.dtype == SINGLE == values.dtype
+    if type(index) is not np.ndarray or index.dtype.kind != "i" or not lies or values.size < ENOUGH:
+        return False
+    width = out.size // max(rows, 1)
+    kernels = compiled.kernels() if width > 3 and values.size == index.size * width else None
+    if kernels is None or not values.flags.c_contiguous:
+        return False
+    low, high = index.min(), index.max()
+    if low < -rows or high >= rows:
+        return False  # an error, which NumPy words
+    index = np.ascontiguousarray(index, dtype=np.int64)
+    if low < 0:
+        index = np.where(index < 0, index + rows, index)
+    words = address(out), address(values), address(index), width, index.size, width, width
+    share(kernels["add_rows"], 3, values.size * COST * 2, words, (4, 4), LINE)
+    return True
+
+
+def label_slope(e: np.ndarray, up: np.ndarray, labels: np.ndarray, down: np.ndarray) -> Any:
+    """e (rows, columns) times up (rows), less down (rows) at labels (rows), or None."""
+    if labels.dtype.kind not in "iu" or matrix(e, (1,)) is None:
+        return None
+    rows, classes = e.shape
+    up, down = (np.ascontiguousarray(np.broadcast_to(a, rows), dtype=SINGLE) for a in (up, down))
+    labels = np.ascontiguousarray(labels, dtype=np.int64)
+    if labels.min() < -classes or labels.max() >= classes:
+        return None
+    labels = np.where(labels < 0, labels + classes, labels) if labels.min() < 0 else labels
+    d = np.empty_like(e)
+    words = *map(address, (e, up, down, labels, d)), rows, classes
+    row = 4 * classes
+    share(compiled.kernels()["label_slope"], 5, e.size * COST * 2, words, (row, 4, 4, 8, row))  # pyright: ignore[reportOptionalSubscript]
+    return d
 
 
 def alike(x: np.ndarray, model: np.ndarray) -> np.ndarray:
