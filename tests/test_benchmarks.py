@@ -142,4 +142,4 @@ def test_where_the_time_goes():
     assert rows.keys() >= {"step", "convolution", "pooling", "products", "loss"}
     for kind in ("step", "convolution", "products"):
         ours, theirs = map(float, rows[kind])
-        assert 0 < ours and 0 < theirs
+        assert ours > 0 and theirs > 0

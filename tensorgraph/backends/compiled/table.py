@@ -101,7 +101,6 @@ def emit_all(module: Any, width: int, registers: int) -> None:
     """Writes every kernel into the module but those that are compiled when they are needed."""
     from tensorgraph.backends.compiled import blocked, functions, lines, loops, rows, statistics, window
 
-
     for name in ("fill", "pack", "unpack"):
         getattr(window, name)(module, width, name)
     blocked.product(module, width, registers, "product")
