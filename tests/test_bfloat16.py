@@ -94,6 +94,20 @@ def test_every_gradient(sample):
             close(sample.name, g.numpy(), e.numpy(), 0.06 * sample.tol)
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_sequences_that_compiled_kernels_take(name):
+    """Large enough for the kernel of all steps, of which the one of an LSTM has two results."""
+    layer, wide = getattr(nn, name)(3, 40, dtype=BF), getattr(nn, name)(3, 40)
+    wide.load_state_dict({key: value.astype("float32") for key, value in layer.state_dict().items()})
+    x = rounded(np.random.default_rng(0).standard_normal((7, 9, 3)).astype("f"))
+    y, last = layer(tg.tensor(x).astype(BF))
+    expected, _ = wide(tg.tensor(x))
+    assert y.dtype == BF and {t.dtype for t in (last if name == "LSTM" else (last,))} == {BF}
+    close(name, y.detach().numpy(), expected.detach().numpy(), 0.03)
+    y.sum().backward()
+    assert {p.grad.dtype for p in layer.parameters()} == {BF}
+
+
 # ---- layers and training -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("case", [pytest.param(i, id=f"{name}-{i}") for i, (name, _, _) in enumerate(CASES)])
 def test_every_layer(case):
