@@ -34,7 +34,7 @@ SINGLE = np.dtype("float32")
 ENOUGH = 1 << 17
 """Products of numbers from which compiled kernels are asked for."""
 BROAD = 1 << 16
-"""Pairs of channels from which BLAS is better: it reads so many weights in a better order."""
+"""Pairs of channels from which products of matrices give gradients of weights faster: they keep more sums at once."""
 LINE = 256
 """Outputs in one line of a long signal."""
 
@@ -188,7 +188,7 @@ def _correlate_weight(g: np.ndarray, x: np.ndarray, kernel: Sizes, geometry: Geo
         return np.stack(parts, axis=1).reshape(groups * K, 1, *kernel)
     if _is_pointwise(g, x, kernel, stride, before):
         g, x = g.reshape(1, -1, *g.shape[2:]), x.reshape(1, -1, *x.shape[2:])
-    kernels = _compiled(len(g) * prod(g.shape[1:3]), (K, C, *kernel), g.dtype)
+    kernels = _compiled(len(g) * prod(g.shape[1:3]), (K, C, *kernel), g.dtype) if C * K < BROAD else None
     if kernels is not None:
         each = [(g[..., i * K : i * K + K], x[..., i * C : i * C + C]) for i in range(groups)]
         parts = [direct.weight(kernels, *pair, kernel, stride, before, dilation) for pair in each]
@@ -233,8 +233,8 @@ def _into(
 
 def _compiled(outputs: int, weight: Sizes, dtype: np.dtype) -> Any:
     """Compiled kernels where there are any and BLAS is not better, for so many outputs and a weight of this shape."""
-    K, C, *kernel = weight
-    suits = dtype == SINGLE and outputs * prod(weight) > ENOUGH and C * K < BROAD and kernel != [1, 1]
+    _, _, *kernel = weight
+    suits = dtype == SINGLE and outputs * prod(weight) > ENOUGH and kernel != [1, 1]
     return compiled.kernels() if suits else None
 
 
