@@ -6,14 +6,14 @@ from typing import Any
 
 from tensorgraph.backends.compiled.layout import WIDEST
 
-__all__ = ["AREA", "CORRELATE", "DEEP", "FAMILIES", "ROW", "SIGNATURES", "WIDE", "emit_all", "emit_one", "fits"]
+__all__ = ["AREA", "PANELS", "DEEP", "FAMILIES", "ROW", "SIGNATURES", "WIDE", "emit_all", "emit_one", "fits"]
 
-CORRELATE = [
+PANELS = [
     *((p, 1) for p in (14, 8, 4, 1)),
     *((p, 2) for p in (14, 10, 8, 7, 5, 4, 2, 1)),
     *((p, 3) for p in (8, 7, 4, 1)),
 ]
-"""pixels and vectors of channels whose sums a kernel keeps"""
+"""rows and vectors of columns whose sums a kernel keeps"""
 
 ELEMENTWISE = {
     "add": ("a b", "y", ""),
@@ -88,7 +88,7 @@ SIGNATURES: dict[str, tuple[int, int]] = {
     "settle_slopes": (9, 1),
 }
 """name -> how many integers (addresses first) and how many floats it takes"""
-FAMILIES: dict[str, tuple[int, int]] = {"sums": (10, 1), "slopes": (9, 0), "correlate": (23, 0)}
+FAMILIES: dict[str, tuple[int, int]] = {"sums": (10, 1), "slopes": (9, 0), "panels": (11, 0)}
 """likewise for kernels that are compiled when they are needed, with settings: `sums_16_1_16_16`"""
 
 
@@ -129,14 +129,14 @@ def emit_all(module: Any, width: int, registers: int) -> None:
 
 def emit_one(module: Any, width: int, name: str) -> None:
     """Writes one of the other kernels into the module."""
-    from tensorgraph.backends.compiled import direct, window
+    from tensorgraph.backends.compiled import panels, window
 
     if name in ELEMENTWISE:
         _elementwise(module, width, name)
         _close(module, {name: SIGNATURES[name]}, alone=True)
         return
     family, *settings = name.split("_")
-    write = direct.correlate if family == "correlate" else getattr(window, family)
+    write = panels.panels if family == "panels" else getattr(window, family)
     write(module, width, name, *map(int, settings))
     _close(module, {name: FAMILIES[family]}, alone=True)
 

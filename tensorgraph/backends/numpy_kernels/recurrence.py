@@ -13,7 +13,7 @@ import numpy as np
 
 from tensorgraph.backends import compiled, recurrence
 from tensorgraph.backends.compiled import address
-from tensorgraph.backends.compiled.convolution import Packed
+from tensorgraph.backends.compiled.packed import Packed
 from tensorgraph.backends.numpy_kernels import blas
 from tensorgraph.backends.numpy_kernels.threads import parallel
 from tensorgraph.backends.recurrence import Lines, gradients
@@ -81,7 +81,7 @@ class _Steps:
 
     def product(self, w: np.ndarray, x: _Operand, y: _Operand, bias: Any = None, adds: bool = False) -> tuple:
         """y = bias + x @ w, or with `adds` y += x @ w."""
-        packed = Packed(self.kernels, w[None], self.n // self.shares, bias)
+        packed = Packed(self.kernels, w, self.n // self.shares, bias)
 
         def arguments(start: int, count: int) -> Sequence[Any]:
             (to, to_row), (at, row) = y.rows(start), x.rows(start)
