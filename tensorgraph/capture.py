@@ -303,7 +303,9 @@ class Recording:
 
     def depends(self, ask: Callable[[], Any]) -> None:
         """Something that the graph cannot follow, should it change."""
-        self._asked.append((ask, ask()))
+        asked = ask, ask()
+        if asked not in self._asked:
+            self._asked.append(asked)
 
     def touch(self, leaf: Tensor) -> None:
         """A gradient arrives at a leaf."""
@@ -325,7 +327,7 @@ class Recording:
             if key in known and known[key] is first and leaf.grad is not first:
                 return f"the gradient of {sig(leaf)} that the step adds to was exchanged"
         if any(ask() != answer for ask, answer in self._asked):
-            return "the seed of random numbers was another one"
+            return "a setting or the seed of random numbers was another one"
         return None
 
     def replay(self, given: list[Tensor]) -> Any:

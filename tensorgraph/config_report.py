@@ -58,4 +58,4 @@ def _cupy() -> str:
         cuda: Any = backends.get("cuda")
     except BackendError as error:
         return f"no CUDA device: {error}".splitlines()[0]
-    return f"{cuda.xp.__version__}, devices {', '.join(backends.devices()[1:])}"
+    return f"{cuda.xp.__version__}, devices {', '.join(backends.devices()[1:])}; convolutions {cuda.convolutions()}"

@@ -1,4 +1,6 @@
-"""How exactly GPUs compute: `tensorgraph.backends.cuda.allow_tf32`. Imported by backends/__init__.py and cupy.py.
+"""How exactly GPUs compute: `tensorgraph.backends.cuda.allow_tf32` and `deterministic`.
+
+Imported by backends/__init__.py, cupy.py and cudnn.py.
 
 What asks for a GPU's memory or waits for it is in `tensorgraph.cuda`.
 """
@@ -10,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["allow_tf32"]
+__all__ = ["allow_tf32", "deterministic"]
 
 _allowed = os.environ.get("CUPY_TF32", "0") not in ("", "0")
+_deterministic = True
 _cupy: Any = None
 """CuPy, once a GPU is in use"""
 
@@ -35,6 +38,22 @@ def allow_tf32(allow: bool | None = None) -> bool:
         if _cupy is not None:
             use(_cupy)
     return _allowed
+
+
+def deterministic(demand: bool | None = None) -> bool:
+    """Whether convolutions on GPUs have the same bits in every run; with an argument, sets it.
+
+    True at the start: engines of cuDNN that add in whatever order threads arrive are not chosen. False lets cuDNN take
+    them where it expects them to be faster. Nothing else depends on it. Returns what holds from now on.
+
+    >>> import tensorgraph as tg
+    >>> tg.backends.cuda.deterministic()
+    True
+    """
+    global _deterministic
+    if demand is not None:
+        _deterministic = bool(demand)
+    return _deterministic
 
 
 def use(cupy: Any) -> None:

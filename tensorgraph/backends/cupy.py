@@ -16,6 +16,7 @@ from tensorgraph.backends.array import Backend
 from tensorgraph.backends.cuda_copies import CudaCopies
 from tensorgraph.backends.cuda_graphs import CudaGraphs
 from tensorgraph.backends.cuda_kernels import CudaKernels
+from tensorgraph.backends.cudnn import FastConvolution
 from tensorgraph.capturing import leave
 from tensorgraph.errors import BackendError
 
@@ -25,7 +26,7 @@ _count = 0
 """devices, counted when the backend is opened"""
 
 
-class CupyBackend(CudaKernels, Backend):
+class CupyBackend(FastConvolution, CudaKernels, Backend):
     """Arrays of CuPy in the memory of a GPU."""
 
     name = "cuda"
@@ -75,6 +76,12 @@ class CupyBackend(CudaKernels, Backend):
 
     def is_here(self, array: Any) -> bool:
         return array.device.id == self.xp.cuda.runtime.getDevice()
+
+    def address(self, array: Any) -> int:
+        return array.data.ptr
+
+    def queue(self) -> tuple[int, int]:
+        return self.xp.cuda.runtime.getDevice(), self.xp.cuda.get_current_stream().ptr
 
 
 def number_of(device: str) -> int:
