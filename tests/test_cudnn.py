@@ -223,12 +223,16 @@ def test_the_workspace_is_used_again(device, library):
     run = lambda n: convolve((n, 3, 5, 5))
     run(2), run(1), run(2), run(4)
     assert library.rooms[0] == library.rooms[1] == library.rooms[2] != 0 and library.rooms[3] == 0
-    assert [room.size for room in device._rooms.values()] == [3000]
+    assert [room.size for room in device._here.rooms.values()] == [3000]
     HostCudnn.place = (0, 8)
     run(1)
-    assert library.rooms[-1] != library.rooms[0] and len(device._rooms) == 2
+    assert library.rooms[-1] != library.rooms[0] and len(device._here.rooms) == 2
     run(2)
-    assert sorted(room.size for room in device._rooms.values()) == [3000, 3000]
+    assert sorted(room.size for room in device._here.rooms.values()) == [3000, 3000]
+    before = library.rooms[-1]
+    thread = threading.Thread(target=run, args=(2,))
+    thread.start(), thread.join()
+    assert library.rooms[-1] != before and len(device._here.rooms) == 2
 
 
 def test_a_stream_is_told_once(device, library):

@@ -38,10 +38,14 @@ REST = dict(
 )  # fmt: skip
 
 PROGRAM = """
-import json, sys
+import inspect, json, sys
 import cudnn
 from tensorgraph.backends.convolution import Geometry
 from tensorgraph.backends.cudnn import Job, build
+
+assert "set_stream(handle: int, stream: int)" in cudnn.set_stream.__doc__
+assert "create_handle()" in cudnn.create_handle.__doc__
+inspect.signature(cudnn.pygraph.execute).bind(None, {1: 16}, 0, handle=1)
 
 gpu, compute, jobs = json.load(sys.stdin)
 device = dict(device_property=cudnn.create_device_properties(json.dumps(gpu)), sm_version=compute)

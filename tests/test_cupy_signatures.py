@@ -12,13 +12,16 @@ import ast
 import importlib.util
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+import tensorgraph as tg
+from tensorgraph import nn
 from tensorgraph.operation import registry
 from tests import fence as fences
-from tests import host_cuda
+from tests import host_cuda, host_cudnn
 from tests import test_fence_nn as layers
 from tests.fence import FenceArray
 from tests.nn_cases import CASES
@@ -67,6 +70,27 @@ def test_every_call_around_the_kernels_is_understood_by_cupy(monkeypatch):
         for kind in layers.OPTIMIZERS:
             layers.trained("fence", kind, "StepLR", steps=1)
     assert any(name == "ascontiguousarray" for name, *_ in calls)
+    check(calls)
+
+
+def test_every_call_around_cudnn_is_understood_by_cupy(monkeypatch):
+    """Convolutions of every kind, with what plays cuDNN."""
+    library = host_cudnn.HostLibrary()
+    library.room = lambda graph: 100
+    monkeypatch.setitem(sys.modules, "cudnn", library)
+    host, calls = host_cudnn.HostCudnn(), set()
+    monkeypatch.setattr(fences.fence, "calls", calls)
+    monkeypatch.setattr(host, "calls", calls)
+    with fences.installed(host):
+        for make in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d):
+            for dtype in ("float32", "float16"):
+                layer = make(2, 3, 3).to(device="fence", dtype=dtype)
+                axes = 2 if "2d" in make.__name__ else int(make.__name__[-2])
+                x = tg.ones((1, 2, *(5,) * axes), dtype=dtype, device="fence", requires_grad=True)
+                nn.functional.relu(layer(x)).sum().backward()
+        tg.conv2d(tg.ones((1, 2, 5, 5), device="fence"), tg.ones((3, 2, 3, 3), device="fence"), activation="relu")
+    assert {"moveaxis", "ascontiguousarray", "maximum"} <= {name for name, *_ in calls}
+    assert library.launches == 4 * 2 * 3 + 1
     check(calls)
 
 

@@ -8,6 +8,7 @@ by the definitions, and so is everything without the package or inside `kernels(
 
 from __future__ import annotations
 
+import importlib
 import threading
 import warnings
 from collections.abc import Callable
@@ -61,6 +62,14 @@ class Plan(NamedTuple):
     room: int
 
 
+class OfThread(threading.local):
+    """What a thread does not share: kernels of two launches may otherwise meet in the same memory."""
+
+    def __init__(self) -> None:
+        self.handles: dict[int, tuple[Any, int | None]] = {}  # device -> a handle of cuDNN and its stream
+        self.rooms: dict[tuple[int, int], Any] = {}  # device and stream -> the memory that plans work in there
+
+
 class FastConvolution(Convolution):
     """Overrides the definitions, on an array library of CUDA."""
 
@@ -74,8 +83,7 @@ class FastConvolution(Convolution):
         super().__init__()
         self._library: tuple[Any, str] | None = None
         self._plans: dict[tuple[int, Job], Plan | None] = {}
-        self._handles = threading.local()  # device -> a handle of cuDNN and its stream: a thread has its own
-        self._rooms: dict[tuple[int, int], Any] = {}  # device and stream -> the memory that plans work in there
+        self._here = OfThread()
         self._lock = threading.Lock()
         self._told = False
 
@@ -136,7 +144,7 @@ class FastConvolution(Convolution):
     def _run(self, kind: str, a: Any, b: Any, shape: Sizes, geometry: Geometry, bias: Any = None) -> Any:
         """The result of `shape`; None where cuDNN has no plan."""
         if len(shape) == 3:  # an axis of one pixel before the only one
-            result = self._run(kind, *map(_lifted, (a, b)), (*shape[:2], 1, shape[2]), _plane(geometry), bias)
+            result = self._run(kind, _lifted(a), _lifted(b), (*shape[:2], 1, shape[2]), _plane(geometry), bias)
             return None if result is None else result.reshape(shape)
         depends(cuda.allow_tf32)
         depends(cuda.deterministic)
@@ -171,20 +179,19 @@ class FastConvolution(Convolution):
             return None
         if current() is not None:  # a graph keeps addresses: they must be in the memory that it owns
             return self.xp.empty(size, dtype=np.uint8)
-        room = self._rooms.get((device, stream))
-        if room is None or room.size < size:
-            del room
-            self._rooms.pop((device, stream), None)  # before the larger one is asked for
-            room = self._rooms[device, stream] = self.xp.empty(size, dtype=np.uint8)
-        return room
+        rooms, place = self._here.rooms, (device, stream)
+        if place not in rooms or rooms[place].size < size:
+            rooms.pop(place, None)  # before the larger one is asked for
+            rooms[place] = self.xp.empty(size, dtype=np.uint8)
+        return rooms[place]
 
     def _handle(self, device: int, stream: int) -> Any:
         """This thread's handle for the device, which launches on the stream."""
-        library, kept = self._cudnn()[0], self._handles.__dict__
-        handle, before = kept.get(device) or (library.create_handle(), None)
+        library, handles = self._cudnn()[0], self._here.handles
+        handle, before = handles.get(device) or (library.create_handle(), None)
         if before != stream:
             library.set_stream(handle=handle, stream=stream)
-            kept[device] = handle, stream
+            handles[device] = handle, stream
         return handle
 
     # ---- plans -----------------------------------------------------------------------------------------------------
@@ -269,9 +276,8 @@ def strides(shape: Sizes, channels_last: bool) -> list[int]:
 
 def _load() -> tuple[Any, str]:
     try:
-        import cudnn
-
-        version = cudnn.backend_version()
+        library: Any = importlib.import_module("cudnn")
+        version = library.backend_version()
     except ModuleNotFoundError:
         return None, "nvidia-cudnn-frontend is not installed"
     except Exception as error:  # the library itself is another package
@@ -279,7 +285,7 @@ def _load() -> tuple[Any, str]:
     name = f"cuDNN {version // 10000}.{version // 100 % 100}.{version % 100}"
     if version < OLDEST:
         return None, f"{name} is too old, 9.0 is the oldest"
-    return cudnn, f"by {name} (nvidia-cudnn-frontend {cudnn.__version__})"
+    return library, f"by {name} (nvidia-cudnn-frontend {library.__version__})"
 
 
 def _first_line(error: BaseException) -> str:
