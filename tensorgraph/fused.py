@@ -87,7 +87,7 @@ def fusable(definition: F) -> F:
             return tuple(map(Tensor, y)) if many else Tensor(y)
         code, lasti = caller()
         plan = _FusedPlan(fused, wanted, static, _has_two_parameters(pullback))
-        if many:
+        if isinstance(y, tuple):
             return spread(Node(tick(), plan, parents, (pullback, *raw), code, lasti, scope, None, None), y)
         return Tensor(
             y,

@@ -374,6 +374,7 @@ WITHOUT_GRADIENT: dict[str, str] = {
     **dict.fromkeys(("heaviside.x", "binary_step.x"), "constant but for the jump; surrogates: test_extremes.py"),
     "copysign.b": "only the sign of b matters",
     "harden.x": "straight through: test_extremes.py",
+    "relu_in_place.x": "has no sample; its gradient checks: test_inplace.py",
     "transfer.x": "needs two devices: test_engine.py",
 }
 """`operation.input` whose rule no sample's gradcheck can feel -> why"""

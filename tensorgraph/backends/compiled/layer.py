@@ -46,7 +46,7 @@ class View(NamedTuple):
     rows: int
     columns: int
     channels: int
-    strides: tuple[int, int, int, int]
+    strides: tuple[int, ...]
 
 
 class Phase(NamedTuple):
@@ -75,7 +75,8 @@ class Layer:
     ):  # fmt: skip
         self.kernels, (down, right), (top, left) = kernels, stride, before
         self.rows = max(p.rows for p in phases)
-        reach, across = (max(shift for p in phases for shift, _ in (*p[axis], (0, 0))) for axis in (3, 4))
+        reach = max(shift for p in phases for shift, _ in (*p.down, (0, 0)))
+        across = max(shift for p in phases for shift, _ in (*p.right, (0, 0)))
         height = (self.rows - 1) * down + reach + 1
         width = (max(p.columns for p in phases) - 1) * right + across + 1
         # few channels stay as they are; otherwise each remainder of the columns modulo the stride lies together

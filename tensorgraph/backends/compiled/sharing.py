@@ -62,7 +62,7 @@ class _Code:
             module = self.build.module
             self.build.call(module.globals.get(name) or ir.Function(module, kind, name), [INT32(n) for n in numbers])
 
-    def loop(self, count: Any, body: Callable[[Any], None]) -> None:
+    def loop(self, count: Any, body: Callable[[Any], Any]) -> None:
         """`for i in range(count): body(i)`."""
         build, before = self.build, self.build.block
         head, inside, after = self.block(), self.block(), self.block()

@@ -221,10 +221,10 @@ def _into(
         for i in range(groups):
             of = slice(i * K, i * K + K)
             arrays = y[..., of], x[..., i * C : i * C + C], w[of], bias if bias is None else bias[of]
-            if how is None:
+            if kernels is not None:
                 direct.forward(kernels, *arrays, stride, before, dilation, 0.0 if relu else -inf)
             else:
-                _rows(*arrays, how)
+                _rows(*arrays, how)  # pyright: ignore[reportArgumentType]
         if how is None:
             return  # where the kernels rectified what they wrote
     if relu and flat("relu", (y,), into=(y,)) is None:

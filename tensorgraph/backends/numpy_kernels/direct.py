@@ -93,7 +93,9 @@ def weight(
         (4 * how.room, 4 * layer.packed, 0, 0, how.size),
     )  # fmt: skip
     layer.unpack(totals, w)
-    return w if group == 1 else sum(w[p * K : p * K + K, :, :, p : p + S] for p in range(group))
+    if group == 1:
+        return w
+    return np.sum([w[p * K : p * K + K, :, :, p : p + S] for p in range(group)], axis=0)
 
 
 def _sums(how: Plan, y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: Any, floor: float) -> None:
@@ -170,11 +172,15 @@ def phases(n: int, kernel: int, stride: int, before: int, dilation: int) -> Iter
         yield slice(p, None, stride), slice(last, first - 1 if first else None, -every), count * step - shift, step
 
 
-def _plan(kernels, is_sums, x: Lie, y: Lie, w: Lie, found: list, before, stride, group, count) -> Plan:
-    N, views = y.shape[0], [View(*lie.shape[1:], lie.strides) for lie in (x, y)]
+def _plan(
+    kernels: Kernels, is_sums: bool, x: Lie, y: Lie, w: Lie, found: list[Phase], before: Any, stride: Any, group: int,
+    count: int,
+) -> Plan:  # fmt: skip
+    N = y.shape[0]
+    of_x, of_y = (View(lie.shape[1], lie.shape[2], lie.shape[3], lie.strides) for lie in (x, y))
     products = w.shape[0] * w.shape[1] * sum(p.rows * p.columns * len(p.down) * len(p.right) for p in found) * N
     w_output, w_input = w.strides[0] // 4, w.strides[1] // 4
-    layer = Layer(kernels, is_sums, *views, tuple(found), before, stride, w_input, w_output, products > WORTH)
+    layer = Layer(kernels, is_sums, of_x, of_y, tuple(found), before, stride, w_input, w_output, products > WORTH)
     cost, units, splits, height, size = 2 * products / PACE, N, 1, layer.rows, N
     most = min((EACH if is_sums else 1) * count, int(cost / SHARE))
     if count > 1 and most > 1:

@@ -201,9 +201,11 @@ def gru(
         gx, gw_ih, gw_hh, *_ = gradients(lines, at_input, at_state, turned, lambda: lines.before(y, h), needs)
         if wanted[1]:
             gw_ih = np.roll(gw_ih, -size, axis=0)
-        gb = be.sum(lines.rows(into), axis=(0,)) if wanted[3] or wanted[4] else None
-        gb_ih = np.roll(gb[: 3 * size], -size) if wanted[3] else None
-        return gx, gw_ih, gw_hh, gb_ih, gb[size:].copy() if wanted[4] else None, gh
+        gb_ih = gb_hh = None
+        if wanted[3] or wanted[4]:
+            gb = be.sum(lines.rows(into), axis=(0,))
+            gb_ih, gb_hh = np.roll(gb[: 3 * size], -size), gb[size:].copy()
+        return gx, gw_ih, gw_hh, gb_ih if wanted[3] else None, gb_hh if wanted[4] else None, gh
 
     return y, pullback
 
