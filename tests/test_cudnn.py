@@ -216,6 +216,18 @@ def test_captured_steps(kind, tf32, library):
     steps.same(got, eager)
 
 
+def test_the_workspace_of_a_captured_step(library):
+    """A graph keeps addresses: it does not work in the memory that eager convolutions exchange for a larger one."""
+    library.room = lambda graph: 4096
+    with playback.installed(HostCudnnPlayback) as backend:
+        run = tg.capture(lambda x, w: tg.conv2d(x, w) * 1.0)
+        x, w = tg.ones((1, 3, 5, 5), device="fence"), tg.ones((2, 3, 3, 3), device="fence")
+        for _ in range(4):
+            run(x, w)
+        (eager,) = backend._here.rooms.values()
+        assert library.rooms[0] == backend.address(eager) != library.rooms[-1]
+
+
 # ---- memory, streams, threads ----------------------------------------------------------------------------------------
 def test_the_workspace_is_used_again(device, library):
     sizes = {1: 1000, 2: 3000, 4: 0}
