@@ -99,10 +99,6 @@ class NumpyBackend(FastConvolution, FastLinear, FastPooling, FastReduction, Fast
         """Natural logarithm."""
         return unary("log", x, out)
 
-    def tanh(self, x: Any, out: Any = None) -> Any:
-        """Hyperbolic tangent."""
-        return unary("tanh", x, out)
-
     def softplus(self, x: Any) -> Any:
         """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which neither overflows nor cancels."""
         y = flat("softplus", (x,)) if type(x) is np.ndarray and x.size >= ENOUGH and kernels_allowed() else None

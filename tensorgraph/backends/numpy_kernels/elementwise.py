@@ -42,6 +42,8 @@ __all__ = [
 SINGLE = np.dtype("float32")
 ENOUGH = 1 << 11
 """Elements from which compiled kernels are asked for."""
+MANY = 1 << 16
+"""Likewise where NumPy has loops in vector registers of its own, so that only a second thread helps."""
 SHARE = 1 << 15
 """Elements whose sums are worth a thread of their own."""
 LINE = 16
@@ -90,7 +92,7 @@ def flat(name: str, arrays: Sequence[np.ndarray], outputs: int = 1, into: Sequen
 
 def unary(name: str, x: Any, out: Any = None) -> Any:
     """The elementwise kernel of a name, or NumPy's function of that name where it does not suit."""
-    if type(x) is np.ndarray and x.size >= ENOUGH and x.dtype == SINGLE and kernels_allowed():
+    if type(x) is np.ndarray and x.size >= MANY and x.dtype == SINGLE and kernels_allowed():
         fits = out is None or (out.strides == x.strides and out.dtype == SINGLE and out.shape == x.shape)
         y = flat(name, (x,), into=() if out is None else (out,)) if fits else None
         if y is not None:
