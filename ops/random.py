@@ -345,7 +345,14 @@ def _mask(what: str, x: Any, shape: tuple[int, ...], p: float, generator: Genera
         return 0
     if x.dtype.kind == "V":  # bfloat16 is rounded from float32
         return stream.mask(shape, 1 - p, np.dtype("float32")).astype(x.dtype)
-    return stream.mask(shape, 1 - p, np.finfo(x.dtype).dtype)
+    mask = stream.mask(shape, 1 - p, np.finfo(x.dtype).dtype)
+    array = x.array if isinstance(x, Tensor) else x
+    if mask.shape == array.shape and not array.flags.c_contiguous:
+        # drawn in the order of its axes wherever x lies, but laid as x: products of mixed layouts are slow
+        laid = backends.backend_of(array).empty_like(array, dtype=mask.dtype)
+        laid[...] = mask
+        return laid
+    return mask
 
 
 def _keeps_all(what: str, p: float, training: bool) -> bool:
