@@ -311,9 +311,10 @@ def test_without_cudnn(what, library, monkeypatch):
 
 def test_show_config_says_which(device, library, monkeypatch):
     device.xp.__version__ = "14.2"
-    monkeypatch.setattr(config_report.backends, "get", lambda name=None: device)
-    monkeypatch.setattr(config_report.backends, "devices", lambda: ["cpu", "cuda:0"])
-    text = dict(config_report._rows())["cupy"]
+    with monkeypatch.context() as patch:  # taken back before the device is: it replaces the same function
+        patch.setattr(config_report.backends, "get", lambda name=None: device)
+        patch.setattr(config_report.backends, "devices", lambda: ["cpu", "cuda:0"])
+        text = dict(config_report._rows())["cupy"]
     assert text == "14.2, devices cuda:0; convolutions by cuDNN 9.28.0 (nvidia-cudnn-frontend 1.26.0)"
 
 

@@ -50,7 +50,11 @@ def test_rules_are_checked_when_they_are_declared():
     with pytest.raises(tg.GraphError, match="already has a rule"):
         thing.vjp(x=lambda g: g)
     with pytest.raises(tg.DtypeError, match="names its parameters"):
-        op(thing.op.forward).vjp(x=lambda *args: args[0])
+
+        def other(be, x):
+            return x
+
+        op(other).vjp(x=lambda *args: args[0])
     with pytest.raises(TypeError, match="needs a name"):
         op(lambda be, x: x)
     with pytest.raises(TypeError, match=r"\*\* parameters"):

@@ -262,7 +262,8 @@ def test_a_checkpoint_of_a_device_that_is_not_here(fence, tmp_path, monkeypatch)
             return backends.cpu
         raise tg.BackendError(f"device {device!r}: there is no usable CUDA device")
 
-    monkeypatch.setattr(backends, "get", get)
     other = network()
-    with pytest.warns(UserWarning, match="fence is not here; its generator is left out"):
-        train.load_checkpoint(path, model=other)
+    with monkeypatch.context() as patch:  # taken back before the device is: it replaces the same function
+        patch.setattr(backends, "get", get)
+        with pytest.warns(UserWarning, match="fence is not here; its generator is left out"):
+            train.load_checkpoint(path, model=other)
